@@ -1,0 +1,100 @@
+"""The ansatz of eq. (8): layers of RZ, RY and a brickwork of CX gates."""
+
+import cirq
+import numpy as np
+import sympy
+
+from qhn_core import kernels
+from qhn_core.bits import Float, Index
+
+
+def cx_pairs(n_qubits: int, layer: int) -> list[tuple[int, int]]:
+    """(control, target) of the CX gates of layer `layer` (1-based); qubits are 0-based.
+
+    Eq. (8): m = 1 + (layer mod 2), step 2, m <= N - 1, with the paper's 1-based qubits.
+
+    >>> cx_pairs(5, layer=1), cx_pairs(5, layer=2)
+    ([(1, 2), (3, 4)], [(0, 1), (2, 3)])
+    """
+    return [(m, m + 1) for m in range(layer % 2, n_qubits - 1, 2)]
+
+
+def brickwork_circuit(n_qubits: int, n_layers: int) -> cirq.Circuit:
+    """Eq. (8) as a circuit with symbols `theta_{a}_{j}_{k}`, as the paper writes them.
+
+    a = 0 for RY and 1 for RZ, qubit j and layer k count from 1. Resolve it with
+    `parameter_resolver`.
+
+    >>> print(brickwork_circuit(2, 1).to_text_diagram(transpose=True).splitlines()[0].split())
+    ['0', '1']
+    """
+    if n_qubits < 1 or n_layers < 1:
+        raise ValueError(
+            f"n_qubits={n_qubits}, n_layers={n_layers}: a circuit needs at least 1 qubit and 1 layer"
+        )
+    qubits = cirq.LineQubit.range(n_qubits)
+    circuit = cirq.Circuit()
+    for k in range(1, n_layers + 1):
+        for a, rotation in ((1, cirq.rz), (0, cirq.ry)):
+            circuit.append(
+                cirq.Moment(
+                    rotation(sympy.Symbol(f"theta_{a}_{j + 1}_{k}"))(qubits[j]) for j in range(n_qubits)
+                )
+            )
+        circuit.append(cirq.Moment(cirq.CX(qubits[c], qubits[t]) for c, t in cx_pairs(n_qubits, k)))
+    return circuit
+
+
+def parameter_resolver(angles: Float) -> cirq.ParamResolver:
+    """The symbols of `brickwork_circuit` bound to angles (n_layers, 2, n_qubits), in radians."""
+    return cirq.ParamResolver(
+        {f"theta_{a}_{j + 1}_{k + 1}": float(value) for (k, a, j), value in np.ndenumerate(angles)}
+    )
+
+
+def check_angles(angles: Float) -> Float:
+    """`angles` as a contiguous float64 array (B, n_layers, 2, n_qubits), or a ValueError."""
+    array = np.ascontiguousarray(angles, dtype=np.float64)
+    if array.ndim != 4 or array.shape[2] != 2 or 0 in array.shape[1:]:
+        raise ValueError(
+            f"angles has shape {array.shape}; needed is (batch, n_layers, 2, n_qubits), "
+            "with index 0 = RY and 1 = RZ on the third axis"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError("angles holds NaN or infinity; every angle must be a finite number of radians")
+    return array
+
+
+def bit_probabilities(first_layer: Float) -> Float:
+    """Probability that each qubit is 1 after the rotations of layer 1, before its CX: (..., n).
+
+    RZ acts on |0> as a phase, so only the RY angles `first_layer[..., 0, :]` count.
+    """
+    ones: Float = np.sin(first_layer[..., 0, :] / 2) ** 2
+    return ones
+
+
+def entangle_indices(index: Index, n_qubits: int, layer: int) -> Index:
+    """Basis states `index` (any shape) after the CX gates of one layer, their own inverse.
+
+    >>> entangle_indices(np.arange(4), 2, layer=2)
+    array([0, 1, 3, 2])
+    """
+    out = index.copy()
+    for control, target in cx_pairs(n_qubits, layer):
+        out ^= ((index >> (n_qubits - 1 - control)) & 1) << (n_qubits - 1 - target)
+    return out
+
+
+def product_probabilities(first_layer: Float) -> Float:
+    """Exact q (B, 2**n) of one layer, angles (B, 2, n): a product pushed through the CX gates."""
+    ones = bit_probabilities(first_layer)
+    q: Float = kernels.first_layer(np.stack([1 - ones, ones], axis=-1))
+    return q
+
+
+def product_state(first_layer: Float) -> Float:
+    """State (B, 2**n) after layer 1, angles (B, 2, n), up to a global phase that makes it real."""
+    half = first_layer[:, 0, :] / 2
+    amplitudes: Float = kernels.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))
+    return amplitudes

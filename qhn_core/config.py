@@ -1,0 +1,151 @@
+"""What a run and a landscape are, in full: validated, frozen, with a content hash as identity."""
+
+import hashlib
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+DatasetName = Literal["gaussian", "moons", "rings"]
+SimulatorName = Literal["auto", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+Objective = Literal["mle", "elbo", "selbo"]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the JSON form: equal configs, equal hash."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+class RunConfig(_Config):
+    """One experiment: data, network, ansatz, objective, optimiser and randomness.
+
+    >>> RunConfig(objective="elbo", n_hidden=3).n_qubits
+    14
+    >>> RunConfig(bandwidth=-1)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for RunConfig
+    bandwidth
+      Input should be greater than 0 [type=greater_than, input_value=-1, input_type=int]
+    ...
+    """
+
+    dataset: DatasetName = Field("gaussian", description="training and test data")
+    dataset_seed: Seed = Field(0, description="seed of the data")
+    n_train_per_class: Count = Field(150, description="training points of each class")
+    n_test_per_class: Count = Field(100, description="test points of each class")
+    dataset_noise: NonNegative | None = Field(
+        None, description="standard deviation of the data's noise; default: the dataset's own"
+    )
+    dataset_scale: Positive | None = Field(
+        None, description="factor on all coordinates; default: the dataset's own"
+    )
+    n_hidden: Count = Field(3, description="hidden neurons; 3 gives 14 qubits")
+    n_layers: Count = Field(1, description="layers L of the ansatz, eq. (8)")
+    objective: Objective = Field("selbo", description="what is maximised: eq. (11), (18) or (22)")
+    regularization: NonNegative = Field(1.0, description="λ, the weight of KL or MMD²")
+    bandwidth: Positive | None = Field(
+        None, description="h of the RBF kernel, eq. (20); default: n_qubits / 4"
+    )
+    likelihood: Literal["sum", "mean"] = Field(
+        "sum", description="log-likelihood summed or averaged over the training set"
+    )
+    shots: Count | None = Field(100, description="N_qc, samples of each circuit, or exact")
+    gradient: Literal["chain-rule", "algorithm-1"] = Field(
+        "chain-rule", description="the true gradient, or Algorithm 1 as printed"
+    )
+    epochs: Count = Field(200, description="steps of gradient ascent")
+    learning_rate: Positive = Field(1.0, description="η, the first learning rate")
+    patience: Count = Field(3, description="epochs without improvement before η decays")
+    min_delta: NonNegative = Field(1e-4, description="least gain that counts as an improvement")
+    decay_factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="factor of the decay of η")
+    n_seeds: Count = Field(1, description="independent initialisations")
+    seed: Seed = Field(0, description="seed of the angles and of the samples")
+    simulator: SimulatorName = Field("auto", description="where circuits run; see `qhn simulators`")
+
+    @model_validator(mode="after")
+    def _estimators_have_enough_shots(self) -> Self:
+        if self.objective == "selbo" and self.shots is not None and self.shots < 2:
+            raise ValueError(
+                f"shots={self.shots}: the MMD² estimator, eq. (21), needs at least 2 shots (or exact)"
+            )
+        return self
+
+    @property
+    def n_inputs(self) -> int:
+        """Coordinates of a data point."""
+        return 2
+
+    @property
+    def n_qubits(self) -> int:
+        """One qubit per bit of the network: weights, biases and the activation choice."""
+        return self.n_hidden * (self.n_inputs + 2) + 2
+
+    @property
+    def h(self) -> float:
+        """The kernel bandwidth in force: `bandwidth`, or n_qubits / 4 (Section IV)."""
+        return self.n_qubits / 4 if self.bandwidth is None else self.bandwidth
+
+    @property
+    def angle_shape(self) -> tuple[int, int, int]:
+        """(n_layers, 2, n_qubits)."""
+        return (self.n_layers, 2, self.n_qubits)
+
+    def in_words(self) -> str:
+        """One line that tells this run from others.
+
+        >>> RunConfig(n_seeds=8).in_words()
+        'gaussian, SELBO λ=1 h=3.5, chain-rule, 100 shots, summed likelihood, L=1, 14 qubits, 8 seeds'
+        """
+        strength = "" if self.objective == "mle" else f" λ={self.regularization:g}"
+        width = f" h={self.h:g}" if self.objective == "selbo" else ""
+        return ", ".join(
+            [
+                self.dataset,
+                f"{self.objective.upper()}{strength}{width}",
+                self.gradient,
+                "exact" if self.shots is None else f"{self.shots} shots",
+                "summed likelihood" if self.likelihood == "sum" else "mean likelihood",
+                f"L={self.n_layers}",
+                f"{self.n_qubits} qubits",
+                f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}",
+            ]
+        )
+
+
+class LandscapeConfig(_Config):
+    """A square grid on a plane through theta*: which plane, how wide, how fine."""
+
+    plane: Literal["random"] = Field("random", description="two random orthonormal directions")
+    seed: Seed = Field(0, description="seed of the directions")
+    radius: Annotated[float, Field(gt=0, le=100)] = Field(
+        2 * np.pi, description="half the side of the plane: distance in angle space, radians"
+    )
+    resolution: Annotated[int, Field(ge=11, le=101)] = Field(41, description="grid points along a side")
+
+
+def explain(error: ValueError) -> str:
+    """A validation error as lines 'field=value: what is allowed', for people.
+
+    >>> try:
+    ...     RunConfig(epochs=0)
+    ... except ValidationError as e:
+    ...     print(explain(e))
+    epochs=0: should be greater than or equal to 1
+    """
+    if not isinstance(error, ValidationError):
+        return str(error)
+    lines = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"])
+        text = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        lines.append(f"{field}={item['input']!r}: {text}" if field else text)
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""How good the networks are: against the data, the best of all networks, and the exact posterior."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logsumexp
+
+from qhn_core.bits import Float, index_to_bits
+from qhn_core.config import RunConfig
+from qhn_core.problem import Problem, build_problem
+from qhn_core.simulators import get_simulator
+
+SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
+NETWORKS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Scores:
+    """BCE in nats and accuracy in [0, 1] on both sets."""
+
+    train_bce: float
+    train_accuracy: float
+    test_bce: float
+    test_accuracy: float
+
+
+def network_scores(problem: Problem, index: int) -> Scores:
+    """The scores of one network, by its basis state."""
+    return Scores(
+        float(problem.train_bce[index]),
+        float(problem.train_accuracy[index]),
+        float(problem.test_bce[index]),
+        float(problem.test_accuracy[index]),
+    )
+
+
+def exhaustive_search(problem: Problem) -> tuple[int, Scores]:
+    """The network with the lowest training BCE of all 2**n ("MLE E.S."): its basis state and scores.
+
+    Several bitstrings can be the same function (hidden neurons swap); the first is named.
+
+    >>> exhaustive_search(build_problem(RunConfig()))[1].test_accuracy > 0.95
+    True
+    """
+    best = int(np.argmin(problem.train_bce))
+    return best, network_scores(problem, best)
+
+
+def log_evidence(problem: Problem) -> float:
+    """log p(Y | X) in nats: the log of the mean over all networks of exp(log-likelihood)."""
+    scores = problem.train_log_likelihood
+    return float(logsumexp(scores) - np.log(scores.size))
+
+
+def exact_posterior(problem: Problem) -> Float:
+    """p(network | training data) of all 2**n networks under the uniform prior."""
+    return np.exp(problem.train_log_likelihood - log_evidence(problem)) / problem.train_log_likelihood.size
+
+
+def mixture_scores(problem: Problem, probabilities: Float) -> dict[str, Float]:
+    """Scores (B,) of the predictive mixture sum_s q_s p(y | x, s), q (B, 2**n)."""
+    out: dict[str, Float] = {}
+    data = problem.dataset
+    for name, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
+        ones = predictive_mean(problem, probabilities, x)
+        right = np.clip(np.where(y == 1, ones, 1 - ones), np.finfo(float).tiny, 1)
+        out[f"{name}_bce"] = -np.log(right).mean(axis=1)
+        out[f"{name}_accuracy"] = ((ones > 0.5) == y).mean(axis=1)
+    return out
+
+
+def predictive_mean(problem: Problem, probabilities: Float, x: Float) -> Float:
+    """P(y = 1 | x) (B, n) of mixtures with weights (B, 2**n) at points x (n, 2)."""
+    out = np.zeros((len(probabilities), len(x)))
+    used = np.flatnonzero(probabilities.max(axis=0) > 0)
+    for start in range(0, len(used), NETWORKS_AT_ONCE):
+        some = used[start : start + NETWORKS_AT_ONCE]
+        bits = index_to_bits(some, problem.network.n_bits)
+        out += probabilities[:, some] @ expit(problem.network.logits(bits, x))
+    return out
+
+
+def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> pd.DataFrame:
+    """Mean and standard deviation over seeds of BCE and accuracy, one row per way to predict.
+
+    "last epoch": average over the networks sampled in the last epoch (as the paper's tables).
+    The next three are at theta*, from exact probabilities: "average" over networks, predictive
+    "mixture", and "most probable" network. "exhaustive search": the best of all networks on the
+    training set. Columns: {train,test}_{bce,accuracy}_{mean,std}.
+    """
+    problem = build_problem(config)
+    q = get_simulator(config.simulator, config.n_qubits).probabilities(best_angles)
+    tables = {name: getattr(problem, name) for name in SCORES}
+    top = q.argmax(axis=1)
+    last = history[history.epoch == history.groupby("seed").epoch.transform("max")]
+    rows: dict[str, dict[str, Float]] = {
+        "last epoch": {name: last[name].to_numpy() for name in SCORES},
+        "average": {name: q @ table for name, table in tables.items()},
+        "mixture": mixture_scores(problem, q),
+        "most probable": {name: table[top] for name, table in tables.items()},
+        "exhaustive search": {k: np.array([v]) for k, v in vars(exhaustive_search(problem)[1]).items()},
+    }
+    table = {
+        row: {f"{name}_{f}": getattr(np, f)(values[name]) for name in SCORES for f in ("mean", "std")}
+        for row, values in rows.items()
+        if len(values["test_bce"])
+    }
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("network")

@@ -1,0 +1,69 @@
+"""The binary neural network whose weights are a measured bitstring (Section II-A)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from qhn_core.bits import Bits, Float, Index
+
+
+@dataclass(frozen=True)
+class BinaryNetwork:
+    """A network n_inputs - n_hidden - 1 with weights and biases in {-1, +1}.
+
+    A bitstring holds W1 row-major (n_inputs, n_hidden), W2 (n_hidden), b2, b1 (n_hidden) and,
+    last, the hidden activation of eq. (6): 0 = ReLU, 1 = sigmoid. Weights are 2 * bit - 1.
+    The output is a sigmoid. The order is that of the original code, arXiv:2301.08292.
+
+    >>> BinaryNetwork().n_bits
+    14
+    """
+
+    n_inputs: int = 2
+    n_hidden: int = 3
+
+    def __post_init__(self) -> None:
+        for field in ("n_inputs", "n_hidden"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}={getattr(self, field)}: needed is a whole number, 1 or more")
+
+    @property
+    def n_bits(self) -> int:
+        """Bits of one network."""
+        return self.n_hidden * (self.n_inputs + 2) + 2
+
+    def weights(self, bits: Bits) -> tuple[Float, Float, Float, Float]:
+        """W1 (..., n_inputs, n_hidden), W2 (..., n_hidden), b2 (...,), b1 (..., n_hidden) in {-1, +1}."""
+        if bits.shape[-1] != self.n_bits:
+            raise ValueError(f"bits has {bits.shape[-1]} columns; this network needs {self.n_bits}")
+        w: Float = 2.0 * bits[..., :-1].astype(np.float64) - 1.0
+        d, h = self.n_inputs, self.n_hidden
+        w1 = w[..., : d * h].reshape(*bits.shape[:-1], d, h)
+        return w1, w[..., d * h : d * h + h], w[..., d * h + h], w[..., d * h + h + 1 :]
+
+    def logits(self, bits: Bits, x: Float) -> Float:
+        """Logit of class 1 for each network and point: bits (B, n_bits), x (n, n_inputs) -> (B, n)."""
+        w1, w2, b2, b1 = self.weights(bits)
+        hidden = np.matmul(x, w1) + b1[:, None, :]
+        sigmoid = bits[:, -1] == 1
+        active = np.maximum(hidden, 0.0)
+        active[sigmoid] = expit(hidden[sigmoid])
+        logits: Float = np.matmul(active, w2[:, :, None])[..., 0] + b2[:, None]
+        return logits
+
+    def log_likelihood(self, bits: Bits, x: Float, y: Index) -> Float:
+        """Bernoulli log-likelihood (B,) in nats, summed over the points; stable for any logit.
+
+        >>> net = BinaryNetwork()
+        >>> zero = np.zeros((1, 14), dtype=np.uint8)  # all weights -1, ReLU: the logit is -1 at (1, 1)
+        >>> net.log_likelihood(zero, np.array([[1.0, 1.0]]), np.array([0])).round(4)
+        array([-0.3133])
+        """
+        return log_probabilities(self.logits(bits, x), y).sum(axis=-1)
+
+
+def log_probabilities(logits: Float, y: Index) -> Float:
+    """log p(y | logit) (..., n) in nats for labels y (n,)."""
+    out: Float = -np.logaddexp(0.0, np.where(y == 1, -logits, logits))
+    return out

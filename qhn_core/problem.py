@@ -1,0 +1,105 @@
+"""A config turned into data, a network and the scores of every network: what training looks up."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.config import RunConfig
+from qhn_core.datasets import Dataset, load_dataset
+from qhn_core.network import BinaryNetwork, log_probabilities
+
+CHUNK = 1024
+"""Networks that are evaluated at once: (1024, 300) logits stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data, network and, for each of the 2**n networks, its scores (index = basis state)."""
+
+    dataset: Dataset
+    network: BinaryNetwork
+    train_log_likelihood: Float
+    """Summed over the training set, nats, (2**n,)."""
+    train_accuracy: Float
+    test_log_likelihood: Float
+    test_accuracy: Float
+
+    @property
+    def train_bce(self) -> Float:
+        """Binary cross entropy: minus the mean log-likelihood, nats, (2**n,)."""
+        return -self.train_log_likelihood / len(self.dataset.y_train)
+
+    @property
+    def test_bce(self) -> Float:
+        """The same on the test set, (2**n,)."""
+        return -self.test_log_likelihood / len(self.dataset.y_test)
+
+
+def check_memory(config: RunConfig) -> None:
+    """Raise ValueError where the 2**n tables and states do not fit this machine's memory."""
+    needed = bytes_needed(config.n_qubits)
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        largest = max(
+            (h for h in range(1, config.n_hidden) if bytes_needed(4 * h + 2) <= present), default=1
+        )
+        raise ValueError(
+            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, which need "
+            f"{_gigabytes(needed)} of memory; this machine has {_gigabytes(present)}: "
+            f"n_hidden may be 1 to {largest}"
+        )
+
+
+def bytes_needed(n_qubits: int) -> int:
+    """Peak memory of a run: four tables of scores, and as much again for states, 64 bytes per network."""
+    return int(128 * 2**n_qubits)
+
+
+def _gigabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:,.0f} GB"
+
+
+def build_problem(config: RunConfig) -> Problem:
+    """The problem of a config; cached, since runs that differ in the objective share it."""
+    check_memory(config)
+    return _build(
+        config.dataset,
+        config.dataset_seed,
+        config.n_train_per_class,
+        config.n_test_per_class,
+        config.dataset_noise,
+        config.dataset_scale,
+        config.n_hidden,
+    )
+
+
+@lru_cache(maxsize=4)
+def _build(
+    name: str,
+    seed: int,
+    n_train: int,
+    n_test: int,
+    noise: float | None,
+    scale: float | None,
+    n_hidden: int,
+) -> Problem:
+    dataset = load_dataset(name, seed, n_train, n_test, noise, scale)
+    network = BinaryNetwork(dataset.x_train.shape[1], n_hidden)
+    size = 2**network.n_bits
+    scores = np.empty((4, size))
+    for start in range(0, size, CHUNK):
+        rows = slice(start, min(start + CHUNK, size))
+        bits = index_to_bits(np.arange(size)[rows], network.n_bits)
+        scores[0, rows], scores[1, rows] = _score(network, bits, dataset.x_train, dataset.y_train)
+        scores[2, rows], scores[3, rows] = _score(network, bits, dataset.x_test, dataset.y_test)
+    scores.setflags(write=False)
+    return Problem(dataset, network, *scores)
+
+
+def _score(network: BinaryNetwork, bits: Bits, x: Float, y: Index) -> tuple[Float, Float]:
+    """(summed log-likelihood, accuracy) of each network on points x with labels y."""
+    logits = network.logits(bits, x)
+    return log_probabilities(logits, y).sum(axis=1), ((logits > 0) == y).mean(axis=1)

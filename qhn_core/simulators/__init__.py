@@ -1,0 +1,92 @@
+"""Which simulators this machine has, and the one that a name asks for."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import qsimcirq
+
+from qhn_core.simulators.base import Simulator
+from qhn_core.simulators.cirq_reference import CirqReference
+from qhn_core.simulators.qsim import QSim
+
+__all__ = ["Availability", "Simulator", "available_simulators", "get_simulator"]
+
+GPU_QUBITS = 20
+"""From here on "auto" prefers a GPU; below, a call costs more than the CPU needs for the circuit."""
+HOW_TO_GET_A_GPU = "build qsimcirq from source on a machine with an NVIDIA GPU (README, section GPU)"
+PROBE = """
+import numpy as np
+from qhn_core.simulators.qsim import QSim
+q = QSim({name!r}).probabilities(np.full((1, 2, 2, 3), 0.3))
+assert abs(q.sum() - 1) < 1e-4
+"""
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a simulator can be used on this machine, and why (or why not)."""
+
+    name: str
+    available: bool
+    why: str
+
+
+@lru_cache(maxsize=4)
+def _probe_gpu(name: str) -> Availability:
+    """Try a GPU in a process of its own: a CUDA error inside qsim ends the process it happens in."""
+    module: Any = qsimcirq.qsim_gpu if name == "qsim-cuda" else qsimcirq.qsim_custatevec
+    if module is None:
+        kind = "CUDA" if name == "qsim-cuda" else "cuStateVec"
+        why = f"qsimcirq {qsimcirq.__version__} here is compiled without {kind}; {HOW_TO_GET_A_GPU}"
+        return Availability(name, False, why)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", PROBE.format(name=name)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Availability(name, False, "a test circuit gave no answer in 120 s")
+    if done.returncode == 0:
+        return Availability(name, True, "a test circuit ran on the GPU")
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return Availability(name, False, f"a test circuit failed: {lines[-1] if lines else done.returncode}")
+
+
+def available_simulators() -> list[Availability]:
+    """Every simulator, with whether this machine has it and why.
+
+    >>> [s.name for s in available_simulators() if s.available][:2]
+    ['qsim', 'cirq']
+    """
+    return [
+        Availability("qsim", True, f"qsimcirq {qsimcirq.__version__} on the CPU; the default"),
+        Availability("cirq", True, "cirq.Simulator in double precision; the reference, slow"),
+        _probe_gpu("qsim-cuda"),
+        _probe_gpu("qsim-custatevec"),
+    ]
+
+
+def get_simulator(name: str = "auto", n_qubits: int = 0) -> Simulator:
+    """The simulator called `name`.
+
+    "auto" is qsim on the CPU, and from 20 qubits on a GPU where one is found; it never fails
+    for want of a GPU. Raises ValueError where the name is unknown or the simulator is missing here.
+
+    >>> get_simulator("auto").name
+    'qsim'
+    """
+    if name == "auto":
+        gpus = ("qsim-cuda", "qsim-custatevec") if n_qubits >= GPU_QUBITS else ()
+        name = next((gpu for gpu in gpus if _probe_gpu(gpu).available), "qsim")
+    known = {s.name: s for s in available_simulators()}
+    if name not in known:
+        raise ValueError(f"simulator={name!r}: allowed are 'auto', {', '.join(map(repr, known))}")
+    if not known[name].available:
+        raise ValueError(f"simulator={name!r} is not available on this machine: {known[name].why}")
+    return CirqReference() if name == "cirq" else QSim(name)

@@ -1,0 +1,304 @@
+"""Training as a pure function: advance(config, state, n_epochs) -> (state, history rows).
+
+Epoch e of seed i draws from SeedSequence(seed).spawn(n_seeds)[i].spawn(...)[e] and from nothing
+else, so its numbers do not depend on chunks, shards, workers or the other seeds.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qhn_core.bits import Float, Index
+from qhn_core.config import RunConfig
+from qhn_core.evaluation import summarize
+from qhn_core.gradients import objective_gradient, sampled_gradient
+from qhn_core.objectives import Terms, exact_terms, sampled_terms
+from qhn_core.optimizer import ascend, decay_on_plateau
+from qhn_core.problem import Problem, build_problem
+from qhn_core.simulators import Simulator, get_simulator
+
+Rows = dict[str, Any]
+"""History columns as arrays of equal length, one entry per (epoch, seed)."""
+
+HISTORY_COLUMNS = (
+    "seed",
+    "epoch",
+    "objective",
+    "expected_log_likelihood",
+    "kl",
+    "mmd_squared",
+    "gradient_magnitude",
+    "learning_rate",
+    "train_bce",
+    "train_accuracy",
+    "test_bce",
+    "test_accuracy",
+    "exact_objective",
+)
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where S seeds stand after `epoch` epochs. Arrays have the seeds on their first axis."""
+
+    epoch: int
+    seeds: Index
+    angles: Float
+    best_angles: Float
+    best_objective: Float
+    learning_rate: Float
+    stale_epochs: Index
+    samples: Index
+    """Basis states measured at `angles` (S, shots); (S, 0) for an exact run."""
+    gradient: Float
+    """The gradient that led to `angles`; zero before the first epoch."""
+    diverged_at: Index
+    """Epoch at which a seed's numbers stopped being finite, 0 where they are."""
+
+    def take(self, rows: Any) -> "TrainingState":
+        """The state of some of the seeds: rows is a slice, mask or index array."""
+        kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "epoch"}
+        return TrainingState(epoch=self.epoch, **kept)
+
+    def divergence(self) -> str:
+        """A sentence on the seeds that diverged, or an empty string."""
+        bad = np.flatnonzero(self.diverged_at)
+        if not len(bad):
+            return ""
+        first = bad[np.argmin(self.diverged_at[bad])]
+        return (
+            f"{len(bad)} of {len(self.seeds)} seeds diverged, first seed {self.seeds[first]} at epoch "
+            f"{self.diverged_at[first]}: the angles or the objective are no longer finite. "
+            "Lower the learning rate or λ."
+        )
+
+
+def _stream(config: RunConfig, seed: int, epoch: int) -> np.random.Generator:
+    sequence = np.random.SeedSequence(config.seed, spawn_key=(int(seed), epoch))
+    return np.random.Generator(np.random.PCG64(sequence))
+
+
+def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingState:
+    """The state before the first epoch: angles uniform on [0, 2 pi), measured once.
+
+    seeds: which of the config's seeds, default all; the numbers of one do not depend on the others.
+    """
+    seeds = np.arange(config.n_seeds) if seeds is None else np.asarray(seeds)
+    problem, simulator = build_problem(config), get_simulator(config.simulator, config.n_qubits)
+    streams = [_stream(config, i, 0) for i in seeds]
+    angles = np.array([rng.uniform(0, 2 * np.pi, config.angle_shape) for rng in streams])
+    prior, uniforms = _draws(config, streams, circuits=1)
+    samples, terms, _ = _measure(config, problem, simulator, angles, prior, uniforms[:, 0])
+    count = len(seeds)
+    return TrainingState(
+        epoch=0,
+        seeds=seeds,
+        angles=angles,
+        best_angles=angles,
+        best_objective=terms.value(config.objective, config.regularization),
+        learning_rate=np.full(count, config.learning_rate),
+        stale_epochs=np.zeros(count, dtype=np.int64),
+        samples=samples,
+        gradient=np.zeros_like(angles),
+        diverged_at=np.zeros(count, dtype=np.int64),
+    )
+
+
+def _draws(config: RunConfig, streams: list[np.random.Generator], circuits: int) -> tuple[Index, Float]:
+    """Prior samples (S, shots) and uniforms (S, circuits, shots), each seed's from its own stream."""
+    shots = config.shots or 0
+    prior = [rng.integers(2**config.n_qubits, size=shots) for rng in streams]
+    uniforms = [rng.random((circuits, shots)) for rng in streams]
+    count = len(streams)
+    return np.array(prior).reshape(count, shots), np.array(uniforms).reshape(count, circuits, shots)
+
+
+def _measure(
+    config: RunConfig,
+    problem: Problem,
+    simulator: Simulator,
+    angles: Float,
+    prior: Index,
+    uniforms: Float,
+) -> tuple[Index, Terms, dict[str, Float]]:
+    """Samples (S, shots), the objective's terms and the networks' scores at angles (S, L, 2, n)."""
+    q = simulator.probabilities(angles)
+    exact = exact_terms(config, problem, q)
+    tables = {
+        "train_bce": problem.train_bce,
+        "train_accuracy": problem.train_accuracy,
+        "test_bce": problem.test_bce,
+        "test_accuracy": problem.test_accuracy,
+    }
+    exact_objective = exact.value(config.objective, config.regularization)
+    if config.shots is None:
+        scores = {name: q @ table for name, table in tables.items()}
+        samples, terms = np.zeros((len(angles), 0), dtype=np.int64), exact
+    else:
+        samples = simulator.sample_indices(angles, uniforms)
+        scores = {name: table[samples].mean(axis=1) for name, table in tables.items()}
+        terms = sampled_terms(config, problem, samples, prior, exact.kl)
+    return samples, terms, {**scores, "exact_objective": exact_objective}
+
+
+def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[TrainingState, Rows]:
+    """Train for n_epochs more, or to the config's last: (new state, history rows).
+
+    Pure: the same arguments give the same result, bit for bit, in any process. A seed whose
+    numbers stop being finite is frozen and has no further rows.
+
+    >>> config = RunConfig(epochs=4, n_seeds=2)
+    >>> state, rows = advance(config, initial_state(config), 3)
+    >>> state.epoch, rows["epoch"].tolist(), rows["seed"].tolist()
+    (3, [1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0, 1])
+    """
+    problem, simulator = build_problem(config), get_simulator(config.simulator, config.n_qubits)
+    rows: list[Rows] = []
+    for _ in range(min(n_epochs, config.epochs - state.epoch)):
+        if state.diverged_at.all():
+            break
+        state, row = _one_epoch(config, problem, simulator, state)
+        rows.append(row)
+    return state, join_rows(rows)
+
+
+def join_rows(rows: list[Rows]) -> Rows:
+    """Chunks of history rows as one."""
+    return {c: np.concatenate([r[c] for r in rows]) if rows else np.zeros(0) for c in HISTORY_COLUMNS}
+
+
+def _one_epoch(
+    config: RunConfig, problem: Problem, simulator: Simulator, state: TrainingState
+) -> tuple[TrainingState, Rows]:
+    epoch = state.epoch + 1
+    alive = np.flatnonzero(state.diverged_at == 0)
+    now = state.take(alive)
+    streams = [_stream(config, i, epoch) for i in now.seeds]
+    n_angles = int(np.prod(config.angle_shape))
+    prior, uniforms = _draws(config, streams, circuits=2 * n_angles + 1)
+    if config.shots is None:
+        gradient = objective_gradient(config, now.angles)
+    else:
+        shifted = uniforms[:, 1:].reshape(len(alive), n_angles, 2, -1)
+        gradient = sampled_gradient(config, problem, simulator, now.angles, shifted, prior, now.samples)
+    angles = ascend(now.angles, gradient, now.learning_rate)
+    finite = np.asarray(np.isfinite(angles).all(axis=(1, 2, 3)))
+    samples, terms, scores = _measure(
+        config, problem, simulator, angles[finite], prior[finite], uniforms[finite, 0]
+    )
+    objective = terms.value(config.objective, config.regularization)
+    ok = np.isfinite(objective)
+    finite[finite] = ok
+
+    diverged_at = state.diverged_at.copy()
+    diverged_at[alive[~finite]] = epoch
+    now = now.take(finite)
+    best_angles = np.where(
+        (objective[ok] > now.best_objective)[:, None, None, None], angles[finite], now.best_angles
+    )
+    learning_rate, stale_epochs = decay_on_plateau(
+        now.learning_rate,
+        now.stale_epochs,
+        objective[ok] > now.best_objective + config.min_delta,
+        config.patience,
+        config.decay_factor,
+    )
+    new = replace(
+        now,
+        angles=angles[finite],
+        best_angles=best_angles,
+        best_objective=np.maximum(objective[ok], now.best_objective),
+        learning_rate=learning_rate,
+        stale_epochs=stale_epochs,
+        samples=samples[ok],
+        gradient=gradient[finite],
+    )
+    row = {
+        "seed": now.seeds,
+        "epoch": np.full(len(now.seeds), epoch),
+        "objective": objective[ok],
+        "expected_log_likelihood": terms.expected_log_likelihood[ok],
+        "kl": terms.kl[ok],
+        "mmd_squared": terms.mmd_squared[ok],
+        "gradient_magnitude": np.abs(new.gradient).mean(axis=(1, 2, 3)),
+        "learning_rate": now.learning_rate,
+        **{name: values[ok] for name, values in scores.items()},
+    }
+    return _put_back(state, alive[finite], new, epoch, diverged_at), row
+
+
+def _put_back(
+    state: TrainingState, rows: Index, new: TrainingState, epoch: int, diverged_at: Index
+) -> TrainingState:
+    """`state` with the given rows replaced by `new`; the other seeds stay as they are."""
+    merged: dict[str, Any] = {}
+    for f in fields(state):
+        if f.name not in ("epoch", "diverged_at"):
+            merged[f.name] = getattr(state, f.name).copy()
+            merged[f.name][rows] = getattr(new, f.name)
+    return TrainingState(epoch=epoch, diverged_at=diverged_at, **merged)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run."""
+
+    config: RunConfig
+    history: pd.DataFrame
+    """One row per seed and epoch; the columns are HISTORY_COLUMNS (units: nats, radians)."""
+    state: TrainingState
+
+    @property
+    def best_angles(self) -> Float:
+        """theta* of each seed, the best by the estimated objective: (S, n_layers, 2, n_qubits)."""
+        return self.state.best_angles
+
+    def summary(self) -> pd.DataFrame:
+        """Mean and standard deviation over seeds of BCE and accuracy; see `evaluation.summarize`."""
+        return summarize(self.config, self.history, self.best_angles)
+
+
+def tidy(rows: Rows) -> pd.DataFrame:
+    """History rows as a tidy table, sorted by seed and epoch."""
+    return pd.DataFrame(rows).sort_values(["seed", "epoch"], ignore_index=True)
+
+
+def train(config: RunConfig, progress: Callable[[TrainingState, Rows], None] | None = None) -> RunResult:
+    """Train all seeds of a config, on all cores; the numbers do not depend on how many those are.
+
+    progress(state, rows) is called after every few epochs with the state of all seeds so far and
+    the new history rows; an exception that it raises stops the run.
+
+    >>> result = train(RunConfig(epochs=3, n_seeds=2))
+    >>> result.history.shape, result.best_angles.shape
+    ((6, 13), (2, 1, 2, 14))
+    """
+    build_problem(config)
+    threads = min(os.cpu_count() or 1, config.n_seeds)
+    shards = np.array_split(np.arange(config.n_seeds), threads)
+    chunk = max(1, config.epochs // 50)
+    rows: list[Rows] = []
+    with ThreadPoolExecutor(threads) as pool:
+        states = list(pool.map(lambda seeds: initial_state(config, seeds), shards))
+        while states[0].epoch < config.epochs and not all(s.diverged_at.all() for s in states):
+            done = list(pool.map(lambda state: advance(config, state, chunk), states))
+            states = [state for state, _ in done]
+            rows.append(join_rows([r for _, r in done]))
+            if progress is not None:
+                progress(merge_states(states), rows[-1])
+    return RunResult(config, tidy(join_rows(rows)), merge_states(states))
+
+
+def merge_states(states: list[TrainingState]) -> TrainingState:
+    """The states of shards of the seeds, all at the same epoch, as one."""
+    joined = {
+        f.name: np.concatenate([getattr(s, f.name) for s in states])
+        for f in fields(TrainingState)
+        if f.name != "epoch"
+    }
+    return TrainingState(epoch=states[0].epoch, **joined)
