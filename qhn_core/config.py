@@ -132,20 +132,38 @@ class LandscapeConfig(_Config):
     resolution: Annotated[int, Field(ge=11, le=101)] = Field(41, description="grid points along a side")
 
 
+def allowed_range(name: str) -> str:
+    """The values that a numeric field of a config may take, in words, or an empty string.
+
+    >>> allowed_range("decay_factor"), allowed_range("epochs"), allowed_range("dataset")
+    ('allowed: 0 < decay_factor < 1', 'allowed: 1 <= epochs', '')
+    """
+    for config in (RunConfig, LandscapeConfig):
+        schema = config.model_json_schema()["properties"].get(name, {})
+        for part in (schema, *schema.get("anyOf", [])):
+            low = [(part[k], s) for k, s in (("minimum", "<="), ("exclusiveMinimum", "<")) if k in part]
+            high = [(part[k], s) for k, s in (("maximum", "<="), ("exclusiveMaximum", "<")) if k in part]
+            if low:
+                left, right = f"{low[0][0]:g} {low[0][1]} ", f" {high[0][1]} {high[0][0]:g}" if high else ""
+                return f"allowed: {left}{name}{right}"
+    return ""
+
+
 def explain(error: ValueError) -> str:
-    """A validation error as lines 'field=value: what is allowed', for people.
+    """A validation error as lines 'field=value: what is wrong (what is allowed)', for people.
 
     >>> try:
     ...     RunConfig(epochs=0)
     ... except ValidationError as e:
     ...     print(explain(e))
-    epochs=0: should be greater than or equal to 1
+    epochs=0: should be greater than or equal to 1 (allowed: 1 <= epochs)
     """
     if not isinstance(error, ValidationError):
         return str(error)
     lines = []
     for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"])
+        field = ".".join(str(part) for part in item["loc"][:1])
         text = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        lines.append(f"{field}={item['input']!r}: {text}" if field else text)
+        bounds = f" ({allowed_range(field)})" if allowed_range(field) else ""
+        lines.append(f"{field}={item['input']!r}: {text}{bounds}" if field else text)
     return "\n".join(lines)

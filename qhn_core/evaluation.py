@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logsumexp
 
-from qhn_core.bits import Float, index_to_bits
+from qhn_core.bits import Float, Index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.problem import Problem, build_problem
 from qhn_core.simulators import get_simulator
@@ -107,3 +107,29 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
         if len(values["test_bce"])
     }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("network")
+
+
+def decision_surfaces(problem: Problem, samples: Index, top: int, axes: tuple[Float, Float]) -> list[Float]:
+    """Predictions on a grid, each (len(axes[1]), len(axes[0])).
+
+    Mean and standard deviation of P(y = 1 | x) over the networks `samples` (shots,), and P(y = 1 | x)
+    of the network `top`.
+    """
+    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    networks, counts = np.unique(samples, return_counts=True)
+    ones = expit(problem.network.logits(index_to_bits(networks, problem.network.n_bits), grid))
+    weights = counts / counts.sum()
+    mean = weights @ ones
+    deviation = np.sqrt(weights @ (ones - mean) ** 2)
+    single = expit(problem.network.logits(index_to_bits(np.array([top]), problem.network.n_bits), grid))[0]
+    shape = (len(axes[1]), len(axes[0]))
+    return [surface.reshape(shape) for surface in (mean, deviation, single)]
+
+
+def plot_axes(problem: Problem, points: int = 32) -> tuple[Float, Float]:
+    """A grid's axes around all data, square cells: two arrays (points,)."""
+    everything = np.concatenate([problem.dataset.x_train, problem.dataset.x_test])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    half = (high - low).max() / 2 * 1.1
+    x, y = (np.linspace(c - half, c + half, points) for c in (low + high) / 2)
+    return x, y

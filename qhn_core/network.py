@@ -42,6 +42,26 @@ class BinaryNetwork:
         w1 = w[..., : d * h].reshape(*bits.shape[:-1], d, h)
         return w1, w[..., d * h : d * h + h], w[..., d * h + h], w[..., d * h + h + 1 :]
 
+    def canonical(self, bits: Bits) -> Bits:
+        """The bitstring (B, n_bits) of the same function whose hidden neurons are in sorted order.
+
+        Hidden neurons can change places, so up to n_hidden! bitstrings are one function.
+
+        >>> net = BinaryNetwork()
+        >>> one, other = np.zeros((2, 1, 14), dtype=np.uint8)
+        >>> one[0, 6], other[0, 7] = 1, 1  # the output weight of the first or of the second neuron
+        >>> bool((net.canonical(one) == net.canonical(other)).all())
+        True
+        """
+        d, h = self.n_inputs, self.n_hidden
+        columns = np.arange(self.n_bits - 1)
+        neuron_bits = np.delete(columns, d * h + h).reshape(d + 2, h)  # W1's rows, W2, b1; without b2
+        place = 1 << np.arange(d + 2)[:, None]
+        kinds = np.sort((bits[:, neuron_bits] * place).sum(axis=1), axis=1)
+        out = bits.copy()
+        out[:, neuron_bits] = (kinds[:, None, :] & place) > 0
+        return out
+
     def logits(self, bits: Bits, x: Float) -> Float:
         """Logit of class 1 for each network and point: bits (B, n_bits), x (n, n_inputs) -> (B, n)."""
         w1, w2, b2, b1 = self.weights(bits)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.bits import Bits, Float, Index, bits_to_index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.datasets import Dataset, load_dataset
 from qhn_core.network import BinaryNetwork, log_probabilities
@@ -88,15 +88,30 @@ def _build(
 ) -> Problem:
     dataset = load_dataset(name, seed, n_train, n_test, noise, scale)
     network = BinaryNetwork(dataset.x_train.shape[1], n_hidden)
-    size = 2**network.n_bits
-    scores = np.empty((4, size))
-    for start in range(0, size, CHUNK):
-        rows = slice(start, min(start + CHUNK, size))
-        bits = index_to_bits(np.arange(size)[rows], network.n_bits)
+    functions, which = _distinct_functions(network)
+    scores = np.empty((4, len(functions)))
+    for start in range(0, len(functions), CHUNK):
+        rows = slice(start, start + CHUNK)
+        bits = index_to_bits(functions[rows], network.n_bits)
         scores[0, rows], scores[1, rows] = _score(network, bits, dataset.x_train, dataset.y_train)
         scores[2, rows], scores[3, rows] = _score(network, bits, dataset.x_test, dataset.y_test)
-    scores.setflags(write=False)
-    return Problem(dataset, network, *scores)
+    tables = scores[:, which]
+    tables.setflags(write=False)
+    return Problem(dataset, network, *tables)
+
+
+def _distinct_functions(network: BinaryNetwork) -> tuple[Index, Index]:
+    """(basis states of the distinct networks, which of them each of the 2**n basis states is).
+
+    Networks whose hidden neurons are only permuted are scored once.
+    """
+    everything = np.arange(2**network.n_bits)
+    canonical = np.empty_like(everything)
+    for start in range(0, len(everything), 64 * CHUNK):
+        rows = slice(start, start + 64 * CHUNK)
+        canonical[rows] = bits_to_index(network.canonical(index_to_bits(everything[rows], network.n_bits)))
+    functions, which = np.unique(canonical, return_inverse=True)
+    return functions, which
 
 
 def _score(network: BinaryNetwork, bits: Bits, x: Float, y: Index) -> tuple[Float, Float]:

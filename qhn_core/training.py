@@ -169,7 +169,8 @@ def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[Tra
 
 def join_rows(rows: list[Rows]) -> Rows:
     """Chunks of history rows as one."""
-    return {c: np.concatenate([r[c] for r in rows]) if rows else np.zeros(0) for c in HISTORY_COLUMNS}
+    empty = {c: np.zeros(0, dtype=int if c in ("seed", "epoch") else float) for c in HISTORY_COLUMNS}
+    return {c: np.concatenate([empty[c], *(r[c] for r in rows)]) for c in HISTORY_COLUMNS}
 
 
 def _one_epoch(

@@ -1,0 +1,311 @@
+const CHARTS = [
+  ["objective", "Objective and its parts"],
+  ["gradient", "Gradient magnitude and learning rate"],
+  ["boundary", "Decision boundary"],
+  ["histogram", "Sampled bitstrings"],
+];
+const FINAL_STATES = new Set(["done", "diverged", "failed", "cancelled"]);
+const BOUNDARY_VIEWS = [["0", "mean"], ["1", "uncertainty"], ["2", "most probable"]];
+const FRAME_BUDGET_MS = 28;
+const MAX_RETRIES = 6;
+const views = new WeakMap();
+
+function createLiveRun(parent) {
+  const host = parent.host ?? parent;
+  let Plotly = null, sizes = null, boundaryView = 0, draws = 0, destroyed = false;
+  let url, source = null, retries = 0, retryTimer = 0;
+  let status = null, statusDirty = false, run = null, shades = null, shadesDirty = false;
+
+  const dot = element("i", { class: "dot", "aria-hidden": "true" });
+  const word = element("span", { class: "word", "aria-live": "polite" });
+  const epoch = element("span", { class: "epoch" });
+  const note = element("span", { class: "note", text: "reconnecting", hidden: "" });
+  const numbers = element("dl", { class: "numbers" });
+  const config = element("p", { class: "config" });
+  const message = element("p", { class: "message", hidden: "" });
+  const fill = element("i");
+  const bar = element("div", { class: "bar", role: "progressbar", "aria-label": "Epochs", "aria-valuemin": 0 }, fill);
+  const head = element("header", { class: "head" },
+    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, epoch, note), numbers), config, message, bar);
+  const placeholder = element("p", { class: "placeholder" });
+  const circuit = element("div", { class: "circuit", role: "img", "aria-label": "Circuit, gates shaded by gradient magnitude", hidden: "" });
+
+  const charts = {};
+  const grid = element("div", { class: "grid" });
+  for (const [name, title] of CHARTS) {
+    const div = element("div", { class: "chart", "data-chart": name, role: "group", "aria-label": `${title}, chart` });
+    const guidance = element("p", { class: "guidance" });
+    const top = element("div", { class: "title" }, element("h3", { text: title }));
+    if (name === "boundary") top.append(segmented("Decision boundary shows", BOUNDARY_VIEWS, "0", chooseBoundary));
+    const body = element("div", { class: "body" }, div, name === "gradient" && circuit);
+    grid.append(element("section", { class: `cell ${name}` }, top, guidance, body));
+    charts[name] = { name, div, guidance, data: null, layout: null, dirty: false, drawnAt: 0, revision: 0 };
+  }
+  const root = element("div", { class: "qhn live waiting", "data-state": "idle", "data-epoch": 0, "data-draws": 0 }, head, grid, placeholder);
+  parent.append(root);
+
+  const themes = watchTheme(host, () => {
+    for (const chart of Object.values(charts)) if (chart.layout) markDirty(chart, applyTheme(chart.layout, themes.theme));
+  });
+  const request = frameLoop(drawFrame);
+
+  function markDirty(chart) {
+    chart.dirty = true;
+    request();
+  }
+
+  function drawFrame() {
+    if (destroyed) return false;
+    if (statusDirty) showStatus();
+    if (shadesDirty) showShades();
+    if (!Plotly) return false;
+    const dirty = Object.values(charts).filter((chart) => chart.dirty).sort((a, b) => a.drawnAt - b.drawnAt);
+    if (!dirty.length) return false;
+    const start = performance.now();
+    for (const chart of dirty) {
+      chart.dirty = false;
+      chart.layout.datarevision = ++chart.revision;
+      Plotly.react(chart.div, chart.data, chart.layout, PLOT_CONFIG);
+      chart.drawnAt = performance.now();
+      if (chart.drawnAt - start > FRAME_BUDGET_MS) break;
+    }
+    root.setAttribute("data-draws", ++draws);
+    return dirty.some((chart) => chart.dirty);
+  }
+
+  function chooseBoundary(value) {
+    boundaryView = Number(value);
+    if (!charts.boundary.data) return;
+    applyBoundary();
+    markDirty(charts.boundary);
+  }
+
+  function applyBoundary() {
+    charts.boundary.data?.slice(0, 3).forEach((trace, index) => { trace.visible = index === boundaryView; });
+  }
+
+  function setFigure(chart, figure) {
+    chart.data = unpack(figure.data ?? []);
+    const layout = unpack(figure.layout ?? {});
+    delete layout.width;
+    delete layout.height;
+    delete layout.title;
+    Object.assign(layout, { autosize: true, uirevision: layout.uirevision ?? run ?? "run" });
+    layout.margin ??= { l: 52, r: 14, t: 8, b: 36 };
+    for (const name of ["xaxis", "yaxis"]) layout[name] ??= {};
+    const axes = Object.entries(layout).filter(([key]) => /^[xy]axis\d*$/.test(key)).map(([, axis]) => axis);
+    if (axes.some((axis) => axis.scaleanchor)) axes.forEach((axis) => { axis.constrain ??= "domain"; });
+    chart.layout = applyTheme(layout, themes.theme);
+    if (chart.name === "boundary") applyBoundary();
+    markDirty(chart);
+  }
+
+  function onSnapshot(snapshot) {
+    run = snapshot.run ?? null;
+    for (const [name, figure] of Object.entries(snapshot.figures ?? {})) if (charts[name] && figure) setFigure(charts[name], figure);
+    if (snapshot.circuit !== undefined) setCircuit(snapshot.circuit);
+    if (snapshot.shades) setShades(snapshot.shades);
+    root.classList.remove("waiting");
+    setStatus(snapshot.status);
+  }
+
+  function onDelta(delta) {
+    for (const [name, columns] of Object.entries(delta.extend ?? {})) {
+      const chart = charts[name];
+      if (!chart?.data || !columns) continue;
+      for (const [key, perTrace] of Object.entries(columns)) {
+        perTrace.forEach((values, index) => {
+          const trace = chart.data[index];
+          if (!trace || !values) return;
+          const items = unpack(values);
+          if (Array.isArray(trace[key])) trace[key].push(...items);
+          else trace[key] = [...items];
+        });
+      }
+      markDirty(chart);
+    }
+    for (const [name, traces] of Object.entries(delta.restyle ?? {})) {
+      const chart = charts[name];
+      if (!chart?.data || !traces) continue;
+      traces.forEach((properties, index) => {
+        if (properties && chart.data[index]) assignProperties(chart.data[index], unpack(properties));
+      });
+      if (name === "boundary") applyBoundary();
+      markDirty(chart);
+    }
+    if (delta.shades) setShades(delta.shades);
+    setStatus(delta.status);
+  }
+
+  function setStatus(next) {
+    if (!next) return;
+    status = next;
+    statusDirty = true;
+    setAttribute(root, "data-state", status.state);
+    setAttribute(root, "data-epoch", status.epoch ?? 0);
+    request();
+  }
+
+  function showStatus() {
+    statusDirty = false;
+    setText(word, status.state);
+    setText(epoch, status.epochs ? `epoch ${status.epoch ?? 0} / ${status.epochs}` : "");
+    setText(config, status.config ?? "");
+    setText(message, status.message ?? "");
+    message.hidden = !status.message;
+    const share = status.epochs ? Math.min(1, (status.epoch ?? 0) / status.epochs) : 0;
+    fill.style.transform = `scaleX(${share})`;
+    setAttribute(bar, "aria-valuemax", status.epochs ?? 0);
+    setAttribute(bar, "aria-valuenow", status.epoch ?? 0);
+    for (const [name, text] of Object.entries(status.guidance ?? {})) if (charts[name]) setText(charts[name].guidance, text ?? "");
+    showNumbers(status.numbers ?? [], status.reference_label ?? "");
+  }
+
+  function showNumbers(items, referenceLabel) {
+    if (items.map((item) => item.label).join("|") !== numbers.dataset.labels) {
+      numbers.dataset.labels = items.map((item) => item.label).join("|");
+      numbers.replaceChildren(...items.map((item) => element("div", {},
+        element("dt", { text: item.label }),
+        element("dd", {}, element("span", { class: "value", "data-number": item.label }),
+          element("small", { "data-reference": item.label })))));
+    }
+    const short = referenceLabel.split(/\s+/).filter(Boolean).map((part) => part[0].toUpperCase()).join("");
+    items.forEach((item, index) => {
+      const [value, reference] = numbers.children[index].lastElementChild.children;
+      const known = item.reference !== undefined && item.reference !== null && item.reference !== "";
+      setText(value, String(item.value ?? "–"));
+      setText(reference, known ? `${short} ${item.reference}`.trim() : "");
+      if (referenceLabel) setAttribute(reference, "title", referenceLabel);
+    });
+  }
+
+  function setCircuit(svg) {
+    circuit.innerHTML = svg ?? "";
+    circuit.hidden = !svg;
+    const drawing = circuit.querySelector("svg");
+    if (!drawing) return;
+    const box = drawing.viewBox?.baseVal;
+    const width = box?.width || parseFloat(drawing.getAttribute("width")) || 1;
+    const height = box?.height || parseFloat(drawing.getAttribute("height")) || 1;
+    if (!drawing.hasAttribute("viewBox")) drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    drawing.removeAttribute("width");
+    drawing.removeAttribute("height");
+    circuit.style.setProperty("--ratio", width / height);
+    circuit.parentElement.classList.toggle("beside", width / height < 2);
+    if (shades) setShades(shades);
+  }
+
+  function setShades(next) {
+    shades = next;
+    shadesDirty = true;
+    request();
+  }
+
+  function showShades() {
+    shadesDirty = false;
+    const largest = Math.max(0, ...shades.flat(2).filter(Number.isFinite));
+    for (const gate of circuit.querySelectorAll("[data-gate]")) {
+      const [layer, axis, qubit] = gate.dataset.gate.split("-").map(Number);
+      const value = shades[layer]?.[axis]?.[qubit];
+      if (!Number.isFinite(value)) continue;
+      gate.style.fillOpacity = 0.06 + (largest > 0 ? (0.94 * value) / largest : 0);
+      let title = gate.querySelector(":scope > title");
+      if (!title) gate.prepend((title = document.createElementNS("http://www.w3.org/2000/svg", "title")));
+      setText(title, `${axis ? "RZ" : "RY"}, qubit ${qubit + 1}, layer ${layer + 1}: |gradient| ${value.toPrecision(3)}`);
+    }
+  }
+
+  function closeSource() {
+    clearTimeout(retryTimer);
+    source?.close();
+    source = null;
+    note.hidden = true;
+  }
+
+  function open() {
+    const events = (source = new EventSource(url));
+    const listen = (name, handler) => events.addEventListener(name, (event) => {
+      if (events !== source) return;
+      retries = 0;
+      note.hidden = true;
+      handler(event.data ? JSON.parse(event.data) : {});
+    });
+    listen("snapshot", onSnapshot);
+    listen("delta", onDelta);
+    listen("status", (data) => setStatus(data.status ?? data));
+    listen("end", (data) => {
+      setStatus(data.status);
+      closeSource();
+    });
+    events.addEventListener("error", () => {
+      if (events !== source) return;
+      if (FINAL_STATES.has(status?.state) && !root.classList.contains("waiting")) return closeSource();
+      note.hidden = false;
+      if (events.readyState !== EventSource.CLOSED) return;
+      if (retries++ < MAX_RETRIES) {
+        retryTimer = setTimeout(open, Math.min(15000, 500 * 2 ** retries));
+      } else {
+        setText(note, "not connected");
+        setPlaceholder("The run cannot be reached. Reload the page to try again.");
+      }
+    });
+  }
+
+  function setPlaceholder(text) {
+    setText(placeholder, text);
+  }
+
+  function connect(next) {
+    closeSource();
+    url = next;
+    retries = 0;
+    setText(note, "reconnecting");
+    if (!next) {
+      status = null;
+      root.classList.add("waiting");
+      setPlaceholder("Press Train.");
+      setAttribute(root, "data-state", "idle");
+      return;
+    }
+    setPlaceholder("Connecting to the run ...");
+    if (root.classList.contains("waiting")) setAttribute(root, "data-state", "connecting");
+    status = null;
+    open();
+  }
+
+  return {
+    update({ data }) {
+      data = data ?? {};
+      themes.check();
+      if (data.height_hint) root.style.setProperty("--rows", `${Math.max(480, data.height_hint - 100)}px`);
+      else root.style.removeProperty("--rows");
+      if (!Plotly && data.plotly_url) {
+        loadPlotly(data.plotly_url).then((library) => {
+          if (destroyed || Plotly) return;
+          Plotly = library;
+          adoptPlotlyStyles(parent);
+          sizes = watchSize(Object.values(charts).map((chart) => chart.div), Plotly);
+          request();
+        }, (error) => {
+          root.classList.add("waiting");
+          setPlaceholder(`The charts cannot be shown: ${error.message}.`);
+        });
+      }
+      const next = data.events_url ?? null;
+      if (next !== url) connect(next);
+    },
+    destroy() {
+      destroyed = true;
+      closeSource();
+      request.cancel();
+      themes.stop();
+      sizes?.disconnect();
+      if (Plotly) Object.values(charts).forEach((chart) => Plotly.purge(chart.div));
+      root.remove();
+    },
+  };
+}
+
+export default function (component) {
+  return mount(views, component, createLiveRun);
+}

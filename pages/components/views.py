@@ -1,0 +1,38 @@
+"""The live views as Streamlit components: JavaScript of `assets/` around Plotly."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages.components.routes import PLOTLY_PATH
+
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+@cache
+def _component(name: str) -> Any:
+    def text(kind: str) -> str:
+        return "\n".join((ASSETS / f"{part}.{kind}").read_text() for part in ("plots", name))
+
+    return st.components.v2.component(f"qhn_{name}", css=text("css"), js=text("js"))
+
+
+def on_this_server(path: str) -> str:
+    """A path of this server, below its base path."""
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"/{base}{path}" if base else path
+
+
+def live_run(events_path: str | None, key: str) -> None:
+    """The header and four views of a run, fed by its event stream; None before there is one."""
+    url = None if events_path is None else on_this_server(events_path)
+    _component("live_run")(key=key, data={"plotly_url": on_this_server(PLOTLY_PATH), "events_url": url})
+
+
+def landscape(data: dict[str, Any], key: str, **callbacks: Any) -> Any:
+    """Three surfaces whose λ and h move in the browser."""
+    return _component("landscape")(
+        key=key, data={"plotly_url": on_this_server(PLOTLY_PATH), **data}, **callbacks
+    )

@@ -1,0 +1,17 @@
+"""The pages, on top of every view."""
+
+from pathlib import Path
+
+import streamlit as st
+
+st.set_page_config(page_title="Quantum HyperNetworks", layout="wide", initial_sidebar_state="expanded")
+st.html(Path(__file__).parent / "components" / "shell.css")
+
+page = st.navigation(
+    [
+        st.Page("train.py", title="Train", default=True),
+        st.Page("landscape.py", title="Landscape"),
+    ],
+    position="top",
+)
+page.run()

@@ -1,0 +1,72 @@
+"""Train: choose an experiment, press Train, watch it learn."""
+
+import streamlit as st
+
+from pages.components.controls import link_is_broken, sidebar_controls
+from pages.components.routes import events_path
+from pages.components.session import shown_job, start
+from pages.components.views import live_run
+from qhn_core.config import RunConfig
+from qhn_core.jobs import Job, Status, default_service
+
+MOVING = (Status.QUEUED, Status.RUNNING)
+
+
+def toolbar(config: RunConfig | None, job: Job | None) -> None:
+    """Train, Pause, Step, Reset, and a word when the controls no longer match the run on show."""
+    moving = job is not None and job.status in MOVING
+    over = job is None or job.final
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        train = st.button("Train", type="primary", icon=":material/play_arrow:", disabled=config is None)
+        if train and config is not None and start(config):
+            st.rerun()
+        if moving or over:
+            if st.button("Pause", icon=":material/pause:", disabled=over, key="pause"):
+                default_service().pause(job.id)
+                st.rerun()
+        elif st.button("Resume", icon=":material/resume:", key="resume"):
+            default_service().resume(job.id)
+            st.rerun()
+        if st.button("Step", icon=":material/skip_next:", disabled=over or moving, help="One epoch"):
+            default_service().resume(job.id, n_epochs=1)
+            st.rerun()
+        reset = st.button(
+            "Reset",
+            icon=":material/replay:",
+            disabled=config is None,
+            help="Back to epoch 0 with the controls as they are now; the same seed keeps its initial angles",
+        )
+        if reset and config is not None and start(config, paused=True):
+            st.rerun()
+        if job is not None and config is not None and job.config != config:
+            st.badge("controls changed, press Train", color="orange")
+
+
+def watch(job: Job | None, status: Status | None) -> None:
+    """Draw the page again when the run has changed its status, so that the buttons follow."""
+    if job is not None and job.status != status:
+        st.rerun()
+
+
+config = sidebar_controls()
+job = shown_job()
+if job is None and config is not None and "visited" not in st.session_state and not link_is_broken():
+    job = start(config)
+st.session_state.visited = True
+
+toolbar(config, job)
+seed = 0
+if job is not None and job.config.n_seeds > 1:
+    last = job.config.n_seeds - 1
+    with st.sidebar:
+        seed = st.number_input(
+            "Seed on show",
+            0,
+            last,
+            0,
+            help="Whose decision boundary and bitstrings are drawn.",
+            key="seed_shown",
+        )
+live_run(None if job is None else events_path(job, int(seed)), key="live")
+if job is not None and not job.final:
+    st.fragment(watch, run_every=0.5)(job, job.status)

@@ -1,0 +1,192 @@
+"""What a live view is sent of a job: first a snapshot, then deltas, as JSON-ready dictionaries."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from qhn_core.bits import Float, Index
+from qhn_core.circuit_drawing import circuit_svg
+from qhn_core.evaluation import Scores, decision_surfaces, exhaustive_search, plot_axes
+from qhn_core.figures import (
+    Figure,
+    boundary_figure,
+    gradient_figure,
+    histogram_figure,
+    objective_figure,
+    over_seeds,
+    reference_line,
+)
+from qhn_core.jobs import Job, Status
+from qhn_core.problem import Problem, build_problem
+from qhn_core.simulators import get_simulator
+from qhn_core.training import Rows, TrainingState
+
+VIEW_SAMPLES = 200
+"""Networks drawn for the decision boundary of a run without shots."""
+GUIDANCE_AT_REST = {
+    "objective": "Solid: as measured. Dotted: exact. Bands: one standard deviation over seeds.",
+    "gradient": "Gates shade by |∂L/∂θ|; the RZ of layer 1 act on |0⟩ and stay blank.",
+    "boundary": "Seed {seed}: the average of its sampled networks, over the test points.",
+    "histogram": "Seed {seed}: each bar is a network; hover to read its weights.",
+}
+GUIDANCE_EARLY = {
+    "objective": "Watch the measured curve scatter around the exact one.",
+    "gradient": "Large at first; the learning rate halves when the objective stalls.",
+    "boundary": "Seed {seed}: many different networks still average to pale colours.",
+    "histogram": "Seed {seed}: almost every shot is a different network.",
+}
+
+
+@lru_cache(maxsize=256)
+def message_text(job: Job, version: int, seed: int, since: int | None) -> tuple[int, str]:
+    """(epoch, JSON text) of a message; cached, so that many viewers cost as much as one.
+
+    since: the epoch that the viewer has; None asks for the snapshot. `version` is the job's, and
+    serves as the cache's key. NaN becomes null.
+    """
+    epoch, message = snapshot(job, seed) if since is None else delta(job, seed, since)
+    return epoch, json.dumps(_without_nan(message), allow_nan=False, separators=(",", ":"))
+
+
+def snapshot(job: Job, seed: int) -> tuple[int, dict[str, Any]]:
+    """(epoch, {"run", "status", "figures", "circuit"}): all that a view needs to start."""
+    problem = build_problem(job.config)
+    rows = job.rows()
+    message: dict[str, Any] = {
+        "run": job.id,
+        "status": status(job, rows, problem, seed),
+        "figures": {**_curves(job, rows, problem), **_pictures(job, problem, seed)},
+        "circuit": circuit_svg(job.config.n_qubits, job.config.n_layers),
+        "shades": _shades(job.state),
+    }
+    return _last_epoch(rows), message
+
+
+def delta(job: Job, seed: int, since: int) -> tuple[int, dict[str, Any]]:
+    """(epoch, {"status", "extend", "restyle", "shades"}): what changed after epoch `since`."""
+    problem = build_problem(job.config)
+    rows = job.rows()
+    new = rows["epoch"] > since
+    message: dict[str, Any] = {"status": status(job, rows, problem, seed)}
+    if new.any():
+        curves = _curves(job, {name: column[new] for name, column in rows.items()}, problem)
+        message["extend"] = {
+            name: {axis: [trace[axis] for trace in figure["data"]] for axis in ("x", "y")}
+            for name, figure in curves.items()
+        }
+        pictures = _pictures(job, problem, seed)
+        kept = {"boundary": ("z",), "histogram": ("x", "y", "customdata")}
+        message["restyle"] = {
+            name: [{k: t[k] for k in keys if k in t} or None for t in pictures[name]["data"]]
+            for name, keys in kept.items()
+        }
+        message["shades"] = _shades(job.state)
+    return max(since, _last_epoch(rows)), message
+
+
+def _last_epoch(rows: Rows) -> int:
+    return int(rows["epoch"].max()) if len(rows["epoch"]) else 0
+
+
+def _curves(job: Job, rows: Rows, problem: Problem) -> dict[str, Figure]:
+    stats = over_seeds(rows)
+    return {
+        "objective": objective_figure(job.config, problem, stats),
+        "gradient": gradient_figure(job.config, stats),
+    }
+
+
+def _pictures(job: Job, problem: Problem, seed: int) -> dict[str, Figure]:
+    samples, exact = _distribution(job, seed)
+    if len(samples):
+        networks = samples
+    else:
+        rng = np.random.default_rng(0)
+        networks = rng.choice(exact.size, VIEW_SAMPLES, p=exact)
+    axes = plot_axes(problem)
+    surfaces = decision_surfaces(problem, networks, int(exact.argmax()), axes)
+    return {
+        "boundary": boundary_figure(problem, axes, surfaces),
+        "histogram": histogram_figure(problem, samples, exact),
+    }
+
+
+def _distribution(job: Job, seed: int) -> tuple[Index, Float]:
+    """(samples (shots,), exact q (2**n,)) of one seed now; before the start, the uniform prior."""
+    state = job.state
+    if state is None:
+        size = 2**job.config.n_qubits
+        prior = np.random.default_rng(job.config.seed).integers(size, size=job.config.shots or 0)
+        return prior, np.full(size, 1 / size)
+    simulator = get_simulator(job.config.simulator, job.config.n_qubits)
+    row = min(seed, len(state.seeds) - 1)
+    return state.samples[row], simulator.probabilities(state.angles[row : row + 1])[0]
+
+
+def _shades(state: TrainingState | None) -> list[Any] | None:
+    """Mean over seeds of |dL/dtheta| of every gate, (L, 2, n)."""
+    if state is None:
+        return None
+    alive = state.diverged_at == 0
+    return np.abs(state.gradient[alive]).mean(axis=0).round(5).tolist() if alive.any() else None
+
+
+def status(job: Job, rows: Rows, problem: Problem, seed: int) -> dict[str, Any]:
+    """State, epoch, the numbers of the header with their references, and a line of guidance a view."""
+    config = job.config
+    epoch = _last_epoch(rows)
+    early = epoch < 10 and job.status not in (Status.DONE, Status.DIVERGED)
+    guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
+    return {
+        "state": str(job.status),
+        "epoch": epoch,
+        "epochs": config.epochs,
+        "config": config.in_words(),
+        "message": job.message,
+        "numbers": _numbers(job, rows, problem, exhaustive_search(problem)[1]),
+        "reference_label": "exhaustive search",
+        "guidance": {name: text.format(seed=seed) for name, text in guidance.items()},
+    }
+
+
+def _numbers(job: Job, rows: Rows, problem: Problem, best: Scores) -> list[dict[str, str]]:
+    last = rows["epoch"] == _last_epoch(rows)
+    level, _ = reference_line(job.config, problem)
+
+    def number(values: Float, digits: int) -> str:
+        if not len(values):
+            return "–"
+        spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+        return f"{values.mean():.{digits}f}{spread}"
+
+    started = job.state is not None
+    top = job.state.best_objective[:] if job.state is not None else np.zeros(0)
+    return [
+        {
+            "label": "test BCE",
+            "value": number(rows["test_bce"][last], 3),
+            "reference": f"{best.test_bce:.3f}",
+        },
+        {
+            "label": "test accuracy",
+            "value": number(rows["test_accuracy"][last], 3),
+            "reference": f"{best.test_accuracy:.3f}",
+        },
+        {
+            "label": f"best {job.config.objective.upper()}",
+            "value": f"{top.max():.1f}" if started else "–",
+            "reference": f"{level:.1f}",
+        },
+    ]
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return value
