@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.components.controls import sidebar_controls
+from pages.components.controls import add_stop, sidebar_controls
 from pages.components.session import shown_job, start
 from pages.components.views import landscape
+from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.jobs import default_service
 from qhn_core.landscape import LandscapeScan, scan_landscape
 
+PATIENCE_SECONDS = 120
 
-def encoded(values: np.ndarray) -> str:
+
+def encoded(values: Float) -> str:
     """Float64 numbers, little-endian, as base64 text."""
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode()
 
@@ -34,51 +37,51 @@ def component_data(scan: LandscapeScan) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def cached_scan(
-    config: RunConfig, plane: LandscapeConfig, _center: np.ndarray, center: bytes
-) -> dict[str, Any]:
-    """The scan of a plane; λ and h are no part of it."""
+def cached_scan(config: RunConfig, plane: LandscapeConfig, center: Float) -> dict[str, Any]:
+    """The scan of a plane around `center`, ready for the browser."""
     bar = st.progress(0.0, "Scanning the plane")
-    scan = scan_landscape(config, plane, _center, lambda done, total: bar.progress(done / total))
+    scan = scan_landscape(config, plane, center, lambda done, total: bar.progress(done / total))
     bar.empty()
     return component_data(scan)
+
+
+def take_from_view(field: str) -> None:
+    """λ or h was released on the landscape: the sidebar and the URL follow."""
+    value = st.session_state.landscape[field]
+    add_stop(field, value)
+    st.session_state[field] = value
 
 
 config = sidebar_controls()
 job = shown_job()
 if job is None and config is not None:
     job = start(config)
-if (job is not None and job.state is None) or (job is not None and not job.final):
-    with st.spinner("Training: the landscape opens at its θ*"):
-        default_service().wait(job.id, seconds=120)
+if job is not None and (job.state is None or not job.final):
+    with st.spinner("Training; the landscape opens at its θ*"):
+        default_service().wait(job.id, PATIENCE_SECONDS)
 if job is None or job.state is None:
     st.info("There is no trained run yet. Open Train and press Train.")
     st.stop()
 
 best = int(np.argmax(job.state.best_objective))
-center = job.state.best_angles[best]
 plane = LandscapeConfig()
-data = cached_scan(
-    job.config.model_copy(update={"regularization": 1.0, "bandwidth": None}),
-    plane,
-    center,
-    center.tobytes(),
-)
-caption = (
-    f"θ* of seed {best}, {job.config.in_words()}. Two random orthonormal directions (seed {plane.seed}), "
-    f"±{plane.radius / np.pi:g}π in angle space, {plane.resolution}×{plane.resolution} points, exact."
-)
+# λ and h are no part of a scan: one scan serves them all.
+scanned = job.config.model_copy(update={"regularization": 1.0, "bandwidth": None})
+data = cached_scan(scanned, plane, job.state.best_angles[best])
 shown = config or job.config
 landscape(
     {
         **data,
         "regularization": shown.regularization,
         "bandwidth": shown.h,
-        "objective": shown.objective,
-        "caption": caption,
+        "objective": job.config.objective,
+        "caption": (
+            f"θ* of seed {best}, {job.config.in_words()}. Two random orthonormal directions (seed "
+            f"{plane.seed}), ±{plane.radius / np.pi:g}π in angle space, {plane.resolution}×"
+            f"{plane.resolution} points, exact."
+        ),
     },
     key="landscape",
-    on_regularization_change=lambda: None,
-    on_bandwidth_change=lambda: None,
-    on_point_change=lambda: None,
+    on_regularization_change=lambda: take_from_view("regularization"),
+    on_bandwidth_change=lambda: take_from_view("bandwidth"),
 )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.components.controls import link_is_broken, sidebar_controls
+from pages.components.controls import report_link, sidebar_controls
 from pages.components.routes import events_path
 from pages.components.session import shown_job, start
 from pages.components.views import live_run
@@ -34,7 +34,7 @@ def toolbar(config: RunConfig | None, job: Job | None) -> None:
             "Reset",
             icon=":material/replay:",
             disabled=config is None,
-            help="Back to epoch 0 with the controls as they are now; the same seed keeps its initial angles",
+            help="Back to epoch 0 with the controls as they stand; the same seed keeps its initial angles",
         )
         if reset and config is not None and start(config, paused=True):
             st.rerun()
@@ -50,23 +50,20 @@ def watch(job: Job | None, status: Status | None) -> None:
 
 config = sidebar_controls()
 job = shown_job()
-if job is None and config is not None and "visited" not in st.session_state and not link_is_broken():
-    job = start(config)
+broken_link = job is None and report_link()
+if job is None and config is not None and "visited" not in st.session_state and not broken_link:
+    job = start(config)  # something real moves before the first click
 st.session_state.visited = True
 
 toolbar(config, job)
-seed = 0
+seed = None
 if job is not None and job.config.n_seeds > 1:
-    last = job.config.n_seeds - 1
-    with st.sidebar:
-        seed = st.number_input(
-            "Seed on show",
-            0,
-            last,
-            0,
-            help="Whose decision boundary and bitstrings are drawn.",
-            key="seed_shown",
-        )
-live_run(None if job is None else events_path(job, int(seed)), key="live")
+    seed = st.sidebar.selectbox(
+        "Seed on show",
+        [None, *range(job.config.n_seeds)],
+        format_func=lambda i: "best so far" if i is None else str(i),
+        help="Whose decision boundary and bitstrings are drawn.",
+    )
+live_run(None if job is None else events_path(job, seed), key="live")
 if job is not None and not job.final:
     st.fragment(watch, run_every=0.5)(job, job.status)

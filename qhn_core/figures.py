@@ -87,6 +87,8 @@ def _layout(config: RunConfig, left: str, right: str | None) -> dict[str, Any]:
             "overlaying": "y",
             "side": "right",
             "showgrid": False,
+            "tickmode": "auto",
+            "nticks": 6,
         }
     return layout
 
@@ -154,7 +156,7 @@ def gradient_figure(config: RunConfig, stats: pd.DataFrame) -> Figure:
     data.append(_line(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", width=1.5))
     layout = _layout(config, "mean |∂L/∂θ|, nats per radian", "learning rate η")
     layout["yaxis"]["rangemode"] = "tozero"
-    layout["yaxis2"].update({"type": "log", "dtick": 1, "exponentformat": "power"})
+    layout["yaxis2"].update({"type": "log", "dtick": 3, "exponentformat": "power"})
     return {"data": data, "layout": layout}
 
 
@@ -206,7 +208,12 @@ def boundary_figure(problem: Problem, axes: tuple[Float, Float], surfaces: list[
         )
     layout = {
         "margin": {"l": 40, "r": 8, "t": 8, "b": 34},
-        "xaxis": {"title": {"text": "x₁"}, "constrain": "domain", "range": _ends(axes[0])},
+        "xaxis": {
+            "title": {"text": "x₁"},
+            "constrain": "domain",
+            "constraintoward": "right",
+            "range": _ends(axes[0]),
+        },
         "yaxis": {
             "title": {"text": "x₂"},
             "scaleanchor": "x",
@@ -260,13 +267,19 @@ def histogram_figure(problem: Problem, samples: Index, exact: Float) -> Figure:
             "y": exact[shown].round(6).tolist(),
             "marker": {"symbol": "line-ew-open", "size": 14, "color": "#B5399B", "line": {"width": 2}},
             "hovertemplate": "exact q %{y:.3~g}<extra></extra>",
+            "visible": bool(len(samples)),
         },
     ]
     layout = {
         "margin": {"l": 48, "r": 8, "t": 8, "b": 96},
         "hovermode": "closest",
-        "xaxis": {"type": "category", "tickangle": -60, "tickfont": {"family": "monospace", "size": 10}},
-        "yaxis": {"title": {"text": "share of the shots"}, "rangemode": "tozero"},
+        "xaxis": {
+            "type": "category",
+            "range": [-0.6, BITSTRINGS_SHOWN - 0.4],  # bars as wide at the end as at the start
+            "tickangle": -60,
+            "tickfont": {"family": "monospace", "size": 10},
+        },
+        "yaxis": {"title": {"text": "share of the shots" if len(samples) else "q"}, "rangemode": "tozero"},
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
     }
     return {"data": data, "layout": layout}

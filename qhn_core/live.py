@@ -40,7 +40,7 @@ GUIDANCE_EARLY = {
 
 
 @lru_cache(maxsize=256)
-def message_text(job: Job, version: int, seed: int, since: int | None) -> tuple[int, str]:
+def message_text(job: Job, version: int, seed: int | None, since: int | None) -> tuple[int, str]:
     """(epoch, JSON text) of a message; cached, so that many viewers cost as much as one.
 
     since: the epoch that the viewer has; None asks for the snapshot. `version` is the job's, and
@@ -50,7 +50,7 @@ def message_text(job: Job, version: int, seed: int, since: int | None) -> tuple[
     return epoch, json.dumps(_without_nan(message), allow_nan=False, separators=(",", ":"))
 
 
-def snapshot(job: Job, seed: int) -> tuple[int, dict[str, Any]]:
+def snapshot(job: Job, seed: int | None) -> tuple[int, dict[str, Any]]:
     """(epoch, {"run", "status", "figures", "circuit"}): all that a view needs to start."""
     problem = build_problem(job.config)
     rows = job.rows()
@@ -64,7 +64,7 @@ def snapshot(job: Job, seed: int) -> tuple[int, dict[str, Any]]:
     return _last_epoch(rows), message
 
 
-def delta(job: Job, seed: int, since: int) -> tuple[int, dict[str, Any]]:
+def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
     """(epoch, {"status", "extend", "restyle", "shades"}): what changed after epoch `since`."""
     problem = build_problem(job.config)
     rows = job.rows()
@@ -98,7 +98,7 @@ def _curves(job: Job, rows: Rows, problem: Problem) -> dict[str, Figure]:
     }
 
 
-def _pictures(job: Job, problem: Problem, seed: int) -> dict[str, Figure]:
+def _pictures(job: Job, problem: Problem, seed: int | None) -> dict[str, Figure]:
     samples, exact = _distribution(job, seed)
     if len(samples):
         networks = samples
@@ -113,7 +113,7 @@ def _pictures(job: Job, problem: Problem, seed: int) -> dict[str, Figure]:
     }
 
 
-def _distribution(job: Job, seed: int) -> tuple[Index, Float]:
+def _distribution(job: Job, seed: int | None) -> tuple[Index, Float]:
     """(samples (shots,), exact q (2**n,)) of one seed now; before the start, the uniform prior."""
     state = job.state
     if state is None:
@@ -121,8 +121,13 @@ def _distribution(job: Job, seed: int) -> tuple[Index, Float]:
         prior = np.random.default_rng(job.config.seed).integers(size, size=job.config.shots or 0)
         return prior, np.full(size, 1 / size)
     simulator = get_simulator(job.config.simulator, job.config.n_qubits)
-    row = min(seed, len(state.seeds) - 1)
+    row = shown_row(state, seed)
     return state.samples[row], simulator.probabilities(state.angles[row : row + 1])[0]
+
+
+def shown_row(state: TrainingState, seed: int | None) -> int:
+    """The row of `state` whose pictures are drawn: that seed's, or the best one's by its objective."""
+    return int(np.argmax(state.best_objective)) if seed is None else min(max(seed, 0), len(state.seeds) - 1)
 
 
 def _shades(state: TrainingState | None) -> list[Any] | None:
@@ -133,12 +138,13 @@ def _shades(state: TrainingState | None) -> list[Any] | None:
     return np.abs(state.gradient[alive]).mean(axis=0).round(5).tolist() if alive.any() else None
 
 
-def status(job: Job, rows: Rows, problem: Problem, seed: int) -> dict[str, Any]:
+def status(job: Job, rows: Rows, problem: Problem, seed: int | None) -> dict[str, Any]:
     """State, epoch, the numbers of the header with their references, and a line of guidance a view."""
     config = job.config
     epoch = _last_epoch(rows)
     early = epoch < 10 and job.status not in (Status.DONE, Status.DIVERGED)
     guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
+    shown = (seed or 0) if job.state is None else shown_row(job.state, seed)
     return {
         "state": str(job.status),
         "epoch": epoch,
@@ -147,7 +153,7 @@ def status(job: Job, rows: Rows, problem: Problem, seed: int) -> dict[str, Any]:
         "message": job.message,
         "numbers": _numbers(job, rows, problem, exhaustive_search(problem)[1]),
         "reference_label": "exhaustive search",
-        "guidance": {name: text.format(seed=seed) for name, text in guidance.items()},
+        "guidance": {name: text.format(seed=shown) for name, text in guidance.items()},
     }
 
 

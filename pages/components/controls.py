@@ -11,6 +11,7 @@ from qhn_core.config import DatasetName, Objective, RunConfig, explain
 DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 STRENGTHS = [0.0, *(float(f"{m}e{p}") for p in range(-3, 3) for m in DECADE), 1000.0]
 BANDWIDTHS = [0.25 * k for k in range(1, 25)] + [7.0, 8.0, 10.0, 12.0, 14.0, 20.0]
+MOST_HIDDEN = 5
 PAGE_DEFAULTS = {"n_seeds": 8}
 """Where the page starts from something else than RunConfig: enough seeds for a band."""
 NOT_FIELDS = {"run", "seed_shown", "embed", "embed_options"}
@@ -47,22 +48,44 @@ def sidebar_controls() -> RunConfig | None:
     """Draw the sidebar; the config that it shows, or None where it is not valid (the reason is shown)."""
     if "link" not in st.session_state:
         st.session_state.link = {k: v for k, v in st.query_params.to_dict().items() if k not in NOT_FIELDS}
+        st.session_state.stops = {"regularization": [], "bandwidth": []}
+        for field in st.session_state.stops:
+            add_stop(field, st.session_state.link.get(field))
     with st.sidebar:
         chosen = _main_controls()
         with st.expander("Advanced"):
             chosen |= _advanced_controls()
         _presets()
-        _report_link(chosen)
+        _check_link(chosen)
         try:
             return RunConfig(**{k: v for k, v in chosen.items() if k != "exact"})
         except ValidationError as error:
-            st.error(explain(error))
+            _show_beside_controls(error)
             return None
 
 
-def link_is_broken() -> bool:
-    """Whether the address of this page asked for something that it could not give."""
-    return bool(st.session_state.get("link_problems"))
+def add_stop(field: str, value: Any) -> None:
+    """Let the slider of `field` stand at a value between its stops; a value out of range is left out."""
+    stops = st.session_state.stops
+    try:
+        RunConfig(**{field: float(value)})
+    except (TypeError, ValueError):
+        return
+    stops[field].append(float(value))
+
+
+def _stops(field: str, options: list[float]) -> list[float]:
+    return sorted({*options, *st.session_state.stops[field]})
+
+
+def _show_beside_controls(error: ValidationError) -> None:
+    """Each complaint under the control that it is about, and all of them where they are seen."""
+    st.error(explain(error))
+    for item in error.errors():
+        field = item["loc"][0] if item["loc"] else "shots"
+        slot = st.session_state.slots.get(field)
+        if slot is not None:
+            slot.caption(f":red[{item['msg'].removeprefix('Value error, ')}]")
 
 
 def default(field: str) -> Any:
@@ -91,7 +114,6 @@ def _main_controls() -> dict[str, Any]:
         get_args(Objective),
         default=default("objective"),
         required=True,
-        format_func=str.upper,
         width="stretch",
         help="MLE only fits the data; the ELBO pays λ KL(q‖p) and the SELBO λ MMD²(q, p) besides.",
         **_bound("objective"),
@@ -99,17 +121,17 @@ def _main_controls() -> dict[str, Any]:
     plain = chosen["objective"] == "mle"
     chosen["regularization"] = st.select_slider(
         "Regularisation λ",
-        _with_link_value(STRENGTHS, "regularization"),
+        _stops("regularization", STRENGTHS),
         value=default("regularization"),
         format_func="{:g}".format,
         disabled=plain,
         help="The weight of the regulariser: larger keeps the bitstrings random for longer.",
         **_bound("regularization"),
     )
-    quarter = _quarter(st.session_state.get("n_hidden", default("n_hidden")))
+    quarter = _quarter(st.session_state.get("n_hidden", _hidden_in_link()))
     bandwidth = st.select_slider(
         "Bandwidth h",
-        _with_link_value(BANDWIDTHS, "bandwidth"),
+        _stops("bandwidth", BANDWIDTHS),
         value=quarter,
         format_func=lambda h: f"{h:g} = n/4" if h == quarter else f"{h:g}",
         disabled=chosen["objective"] != "selbo",
@@ -132,60 +154,47 @@ def _quarter(n_hidden: int) -> float:
     return RunConfig(n_hidden=n_hidden).n_qubits / 4
 
 
-def _with_link_value(options: list[float], field: str) -> list[float]:
-    """The slider's stops, and the value that the link asks for where it lies between them."""
-    try:
-        value = float(st.session_state.link.get(field, "nan"))
-        RunConfig(**{field: value})
-    except ValueError:
-        return options
-    return sorted({*options, value})
+def _hidden_in_link() -> int:
+    """Hidden neurons that the link asks for: their control, drawn further down, does not know yet."""
+    text = st.session_state.link.get("n_hidden", "")
+    offered = [str(n) for n in range(1, MOST_HIDDEN + 1)]
+    return int(text) if text in offered else int(default("n_hidden"))
 
 
 def _keep_at_quarter() -> None:
     """A bandwidth that stood at n/4 follows n."""
-    before = _quarter(st.session_state.get("n_hidden_before", default("n_hidden")))
+    before = _quarter(st.session_state.get("n_hidden_before", _hidden_in_link()))
     if st.session_state.get("bandwidth", before) == before:
         st.session_state.bandwidth = _quarter(st.session_state.n_hidden)
     st.session_state.n_hidden_before = st.session_state.n_hidden
 
 
 def _advanced_controls() -> dict[str, Any]:
+    st.session_state.slots = {}
     chosen: dict[str, Any] = {}
-    chosen["n_layers"] = st.number_input(
-        "Layers L",
-        1,
-        6,
-        default("n_layers"),
-        help="Blocks of RZ, RY and CX in eq. (8).",
-        **_bound("n_layers"),
-    )
-    chosen["n_hidden"] = st.number_input(
+    chosen["n_layers"] = _number("Layers L", "n_layers", "Blocks of RZ, RY and CX in eq. (8).", 1, 6)
+    chosen["n_hidden"] = _number(
         "Hidden neurons",
+        "n_hidden",
+        "The network is 2-H-1 and needs 4H + 2 qubits.",
         1,
-        5,
-        default("n_hidden"),
+        MOST_HIDDEN,
         on_change=_keep_at_quarter,
-        help="The network is 2-H-1 and needs 4H + 2 qubits.",
-        **_bound("n_hidden"),
     )
-    exact = st.toggle(
+    chosen["exact"] = st.toggle(
         "Exact expectations",
         help="Use the true probabilities instead of N_qc shots.",
-        key="exact",
-        bind="query-params",
+        **_bound("exact"),
     )
-    shots = st.number_input(
+    shots = _number(
         "Shots N_qc",
+        "shots",
+        "Bitstrings measured from each circuit: fewer make every estimate noisier.",
         1,
         10_000,
-        default("shots"),
-        disabled=exact,
-        help="Bitstrings measured from each circuit: fewer make every estimate noisier.",
-        **_bound("shots"),
+        disabled=chosen["exact"],
     )
-    chosen["shots"] = None if exact else shots
-    chosen["exact"] = exact
+    chosen["shots"] = None if chosen["exact"] else shots
     chosen["gradient"] = st.segmented_control(
         "Gradient",
         ("chain-rule", "algorithm-1"),
@@ -204,51 +213,35 @@ def _advanced_controls() -> dict[str, Any]:
         help="Summed or averaged over the training set; the scale acts as a step size.",
         **_bound("likelihood"),
     )
-    chosen["epochs"] = st.number_input(
-        "Epochs", 1, 2000, default("epochs"), help="Steps of gradient ascent.", **_bound("epochs")
-    )
+    chosen["epochs"] = _number("Epochs", "epochs", "Steps of gradient ascent.", 1, 2000)
     left, right = st.columns(2)
-    chosen["learning_rate"] = left.number_input(
-        "Rate η",
-        value=default("learning_rate"),
-        format="%g",
-        help="First learning rate, in radians per unit of gradient.",
-        **_bound("learning_rate"),
-    )
-    chosen["decay_factor"] = right.number_input(
-        "Decay factor",
-        value=default("decay_factor"),
-        format="%g",
-        help="η is multiplied by it when the objective stalls.",
-        **_bound("decay_factor"),
-    )
-    chosen["patience"] = left.number_input(
-        "Patience",
-        1,
-        1000,
-        default("patience"),
-        help="Stalled epochs before η decays.",
-        **_bound("patience"),
-    )
-    chosen["min_delta"] = right.number_input(
-        "Min δ",
-        value=default("min_delta"),
-        format="%g",
-        help="The least gain that counts as an improvement.",
-        **_bound("min_delta"),
-    )
-    chosen["seed"] = left.number_input(
-        "Seed",
-        0,
-        2**31,
-        default("seed"),
-        help="Fixes the initial angles and the shots.",
-        **_bound("seed"),
-    )
-    chosen["dataset_seed"] = right.number_input(
-        "Data seed", 0, 2**31, default("dataset_seed"), help="Fixes the points.", **_bound("dataset_seed")
-    )
+    with left:
+        chosen["learning_rate"] = _number("Rate η", "learning_rate", "The first learning rate.")
+        chosen["patience"] = _number("Patience", "patience", "Stalled epochs before η decays.", 1, 1000)
+        chosen["seed"] = _number("Seed", "seed", "Fixes the initial angles and the shots.", 0, 2**31)
+    with right:
+        chosen["decay_factor"] = _number("Decay", "decay_factor", "Multiplies η when the objective stalls.")
+        chosen["min_delta"] = _number("Min δ", "min_delta", "The least gain that counts as an improvement.")
+        chosen["dataset_seed"] = _number("Data seed", "dataset_seed", "Fixes the points.", 0, 2**31)
     return chosen
+
+
+def _number(
+    label: str, field: str, text: str, low: int | None = None, high: int | None = None, **options: Any
+) -> Any:
+    """A number input with room for a complaint under it; a float where it has no bounds."""
+    value = st.number_input(
+        label,
+        low,
+        high,
+        default(field),
+        format=None if high else "%g",
+        help=text,
+        **_bound(field),
+        **options,
+    )
+    st.session_state.slots[field] = st.empty()
+    return value
 
 
 def _apply_preset(values: dict[str, Any]) -> None:
@@ -257,25 +250,30 @@ def _apply_preset(values: dict[str, Any]) -> None:
 
 
 def _presets() -> None:
-    for column, (name, (text, values)) in zip(st.columns(len(PRESETS)), PRESETS.items(), strict=True):
-        column.button(name, help=text, on_click=_apply_preset, args=(values,), width="stretch")
+    with st.container(horizontal=True, gap="small", key="presets"):
+        for name, (text, values) in PRESETS.items():
+            st.button(name, help=text, on_click=_apply_preset, args=(values,), width="stretch")
 
 
-def _report_link(chosen: dict[str, Any]) -> None:
+def report_link() -> bool:
+    """Say what the address of this page asked for that it could not give; whether there was anything."""
+    problems = st.session_state.get("link_problems", [])
+    if problems:
+        lines = "\n".join(f"- {p}" for p in problems)
+        st.warning(f"This link asks for what is not on offer:\n{lines}\n\nDefaults are used in its place.")
+    return bool(problems)
+
+
+def _check_link(chosen: dict[str, Any]) -> None:
     """On the first run, compare what the address asked for with what the controls took from it."""
     if "link_problems" not in st.session_state:
         problems = [_link_problem(k, v, chosen) for k, v in st.session_state.link.items()]
         st.session_state.link_problems = [p for p in problems if p]
-    if st.session_state.link_problems:
-        lines = "\n".join(f"- {p}" for p in st.session_state.link_problems)
-        st.warning(
-            f"This link asks for what can't be had:\n{lines}\n\nDefaults are used instead; nothing was run."
-        )
 
 
 def _link_problem(field: str, text: str, chosen: dict[str, Any]) -> str:
     if field not in chosen:
-        return f"`{field}`: no such setting"
+        return f"{field}: no such setting"
     taken = st.session_state[field]
     if str(taken).lower() == text.lower() or _same_number(taken, text):
         return ""
@@ -283,7 +281,7 @@ def _link_problem(field: str, text: str, chosen: dict[str, Any]) -> str:
         RunConfig(**{field: text} if field != "exact" else {})
     except ValidationError as error:
         return explain(error)
-    return f"`{field}={text}`: not among the values that this page offers"
+    return f"{field}={text!r}: this page does not offer it"
 
 
 def _same_number(taken: Any, text: str) -> bool:

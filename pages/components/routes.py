@@ -33,9 +33,9 @@ def plotly_library(request: Request) -> Response:
     return Response(get_plotlyjs(), media_type="text/javascript", headers=headers)
 
 
-def events_path(job: Job, seed: int) -> str:
-    """The path of a run's event stream."""
-    return f"/qhn/runs/{job.id}/events?seed={seed}"
+def events_path(job: Job, seed: int | None) -> str:
+    """The path of a run's event stream, with pictures of one seed, or of the best so far."""
+    return f"/qhn/runs/{job.id}/events" + ("" if seed is None else f"?seed={seed}")
 
 
 async def run_events(request: Request) -> Response:
@@ -47,7 +47,8 @@ async def run_events(request: Request) -> Response:
     if job is None:
         return JSONResponse({"error": "no such run on this server"}, status_code=404)
     try:
-        seed = int(request.query_params.get("seed", 0))
+        seed_text = request.query_params.get("seed")
+        seed = None if seed_text is None else int(seed_text)
         last_id = request.headers.get("last-event-id")
         since = None if last_id is None else int(last_id)
     except ValueError:
@@ -56,7 +57,7 @@ async def run_events(request: Request) -> Response:
     return StreamingResponse(_messages(job, seed, since), media_type="text/event-stream", headers=headers)
 
 
-async def _messages(job: Job, seed: int, since: int | None) -> AsyncIterator[str]:
+async def _messages(job: Job, seed: int | None, since: int | None) -> AsyncIterator[str]:
     seen, spoke = -1, time.monotonic()
     while True:
         version, final = job.version, job.final

@@ -1,0 +1,1 @@
+"""Speed, measured against a peer or a naive version in the same run: `python -m tests.benchmarks`."""
