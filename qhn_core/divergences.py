@@ -1,18 +1,17 @@
 """How far the circuit's distribution is from the uniform prior: entropy, KL, MMD²."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
 from qhn_core import kernels
-from qhn_core.bits import Bits, Float, Index
+from qhn_core.bits import Bits, Float
 
 
 def entropy(probabilities: Float) -> Float:
     """Shannon entropy (B,) in nats of distributions (B, 2**n)."""
-    safe = np.where(probabilities > 0, probabilities, 1.0)
-    h: Float = -np.einsum("bi,bi->b", probabilities, np.log(safe))
+    logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # 0 log 0 = 0
+    h: Float = -np.einsum("bi,bi->b", probabilities, logs)
     return h
 
 
@@ -105,11 +104,6 @@ def smooth(vectors: Float, bandwidth: float) -> Float:
     return out
 
 
-@lru_cache(maxsize=32)
-def _orders(size: int) -> Index:
-    return np.array([int(i).bit_count() for i in range(size)])
-
-
 def correlator_spectrum(probabilities: Float) -> Float:
     """W (B, n+1): W_w is the sum of the squared Z-correlators of order w of distributions (B, 2**n).
 
@@ -120,6 +114,5 @@ def correlator_spectrum(probabilities: Float) -> Float:
     """
     correlators = np.array(probabilities, dtype=np.float64, order="C")
     kernels.apply_bitwise(correlators, 1.0, 1.0, 1.0, -1.0)
-    correlators *= correlators
-    n_bits = correlators.shape[-1].bit_length() - 1
-    return np.stack([np.bincount(_orders(2**n_bits), row, n_bits + 1) for row in correlators])
+    spectrum: Float = kernels.squares_by_order(correlators)
+    return spectrum

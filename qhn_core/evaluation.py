@@ -126,10 +126,10 @@ def decision_surfaces(problem: Problem, samples: Index, top: int, axes: tuple[Fl
     return [surface.reshape(shape) for surface in (mean, deviation, single)]
 
 
-def plot_axes(problem: Problem, points: int = 32) -> tuple[Float, Float]:
-    """A grid's axes around all data, square cells: two arrays (points,)."""
+def plot_axes(problem: Problem, points: int = 29) -> tuple[Float, Float]:
+    """Axes of a wide grid of square cells around all data: 7 points across for 4 of `points` upwards."""
     everything = np.concatenate([problem.dataset.x_train, problem.dataset.x_test])
     low, high = everything.min(axis=0), everything.max(axis=0)
-    half = (high - low).max() / 2 * 1.1
-    x, y = (np.linspace(c - half, c + half, points) for c in (low + high) / 2)
-    return x, y
+    (x, y), half = (low + high) / 2, (high - low).max() / 2 * 1.08
+    across = (points - 1) * 7 // 4 + 1
+    return np.linspace(x - 1.75 * half, x + 1.75 * half, across), np.linspace(y - half, y + half, points)

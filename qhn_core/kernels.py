@@ -23,6 +23,29 @@ def popcount(typing_context, word):
     raise TypeError(f"popcount needs an integer, got {word}")
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _butterfly(a, b, m00, m01, m10, m11):
+    return m00 * a + m01 * b, m10 * a + m11 * b
+
+
+@njit(cache=True, nogil=True)
+def _last_three_bits(v, m00, m01, m10, m11):
+    """The three least significant bits at once: shorter inner loops would not vectorise."""
+    for i in range(0, v.size, 8):
+        a, b = _butterfly(v[i], v[i + 1], m00, m01, m10, m11)
+        c, d = _butterfly(v[i + 2], v[i + 3], m00, m01, m10, m11)
+        e, f = _butterfly(v[i + 4], v[i + 5], m00, m01, m10, m11)
+        g, h = _butterfly(v[i + 6], v[i + 7], m00, m01, m10, m11)
+        a, c = _butterfly(a, c, m00, m01, m10, m11)
+        b, d = _butterfly(b, d, m00, m01, m10, m11)
+        e, g = _butterfly(e, g, m00, m01, m10, m11)
+        f, h = _butterfly(f, h, m00, m01, m10, m11)
+        v[i], v[i + 4] = _butterfly(a, e, m00, m01, m10, m11)
+        v[i + 1], v[i + 5] = _butterfly(b, f, m00, m01, m10, m11)
+        v[i + 2], v[i + 6] = _butterfly(c, g, m00, m01, m10, m11)
+        v[i + 3], v[i + 7] = _butterfly(d, h, m00, m01, m10, m11)
+
+
 @njit(cache=True, nogil=True)
 def apply_bitwise(vectors, m00, m01, m10, m11):
     """Multiply every row of `vectors` (B, 2**n), in place, by the matrix m on each of the n bits.
@@ -34,14 +57,28 @@ def apply_bitwise(vectors, m00, m01, m10, m11):
     for row in range(n_rows):
         v = vectors[row]
         half = 1
+        if size >= 8:
+            _last_three_bits(v, m00, m01, m10, m11)
+            half = 8
         while half < size:
             for start in range(0, size, 2 * half):
-                for i in range(start, start + half):
-                    a = v[i]
-                    b = v[i + half]
-                    v[i] = m00 * a + m01 * b
-                    v[i + half] = m10 * a + m11 * b
+                low = v[start : start + half]
+                high = v[start + half : start + 2 * half]
+                for i in range(half):
+                    low[i], high[i] = _butterfly(low[i], high[i], m00, m01, m10, m11)
             half *= 2
+
+
+@njit(cache=True, nogil=True)
+def squares_by_order(vectors):
+    """Sum of v[i]**2 over the indices i of each number of set bits: (B, 2**n) -> (B, n + 1)."""
+    n_rows, size = vectors.shape
+    n_bits = popcount(size - 1)
+    sums = np.zeros((n_rows, 4, n_bits + 1))  # four sums, so that additions need not wait for each other
+    for row in range(n_rows):
+        for i in range(size):
+            sums[row, i & 3, popcount(i)] += vectors[row, i] * vectors[row, i]
+    return sums.sum(axis=1)
 
 
 @njit(cache=True, nogil=True)
@@ -60,10 +97,11 @@ def sample_product(ones, uniforms):
         out = indices[c]
         for j in range(n_bits):
             zero = 1.0 - ones[c, j]
+            possible = ones[c, j] > 0.0
             scale_zero = 1.0 / zero if zero > 0.0 else 0.0
-            scale_one = 1.0 / ones[c, j] if ones[c, j] > 0.0 else 0.0
+            scale_one = 1.0 / ones[c, j] if possible else 0.0
             for s in range(shots):
-                bit = u[s] >= zero
+                bit = possible and u[s] >= zero  # rounding can lift u to 1
                 out[s] = 2 * out[s] + bit
                 u[s] = (u[s] - zero) * scale_one if bit else u[s] * scale_zero
     return indices
@@ -146,9 +184,11 @@ def first_layer(factors):
         half = 1
         for j in range(n_qubits - 1, -1, -1):  # the last qubit is the least significant bit
             zero, one = factors[row, j]
+            low = v[:half]
+            high = v[half : 2 * half]
             for i in range(half):
-                v[half + i] = one * v[i]
-                v[i] *= zero
+                high[i] = one * low[i]
+                low[i] *= zero
             half *= 2
         entangle(v, 1, n_qubits)
     return out
@@ -175,11 +215,10 @@ def rotate_qubit(state, qubit, n_qubits, u00, u01, u10, u11):
     """Apply the 2x2 matrix u to one qubit of `state` (2**n,), in place."""
     stride = 1 << (n_qubits - 1 - qubit)
     for start in range(0, state.size, 2 * stride):
-        for i in range(start, start + stride):
-            a = state[i]
-            b = state[i + stride]
-            state[i] = u00 * a + u01 * b
-            state[i + stride] = u10 * a + u11 * b
+        low = state[start : start + stride]
+        high = state[start + stride : start + 2 * stride]
+        for i in range(stride):
+            low[i], high[i] = _butterfly(low[i], high[i], u00, u01, u10, u11)
 
 
 @njit(cache=True, nogil=True)

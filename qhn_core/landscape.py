@@ -14,7 +14,8 @@ from qhn_core.objectives import Terms
 from qhn_core.problem import build_problem
 from qhn_core.simulators import get_simulator
 
-POINTS_AT_ONCE = 32
+POINTS_AT_ONCE = 8
+"""Few enough that their probabilities stay in the cache."""
 
 
 @dataclass(frozen=True)
