@@ -150,7 +150,7 @@ def private_module_works() -> bool:
         warnings.warn(
             f"qsimcirq {qsimcirq.__version__}: the fast path is off ({reason}). "
             "Circuits run through the public QSimSimulator, about 8 times slower; "
-            "qsimcirq >=0.22.1,<0.23 restores it.",
+            "qsimcirq >=0.22.0,<0.23 restores it.",
             RuntimeWarning,
             stacklevel=2,
         )
