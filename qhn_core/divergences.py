@@ -11,8 +11,7 @@ from qhn_core.bits import Bits, Float
 def entropy(probabilities: Float) -> Float:
     """Shannon entropy (B,) in nats of distributions (B, 2**n)."""
     logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # 0 log 0 = 0
-    h: Float = -np.einsum("bi,bi->b", probabilities, logs)
-    return h
+    return -kernels.row_dots(probabilities, logs)
 
 
 def kl_to_uniform(probabilities: Float) -> Float:
@@ -93,7 +92,7 @@ def mmd_squared_to_uniform(probabilities: Float, bandwidth: float) -> Float:
     array([0.4287])
     """
     difference = probabilities - 1 / probabilities.shape[-1]
-    return np.einsum("bi,bi->b", difference, smooth(difference, bandwidth))
+    return kernels.row_dots(difference, smooth(difference, bandwidth))
 
 
 def smooth(vectors: Float, bandwidth: float) -> Float:

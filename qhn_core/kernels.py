@@ -69,6 +69,23 @@ def apply_bitwise(vectors, m00, m01, m10, m11):
             half *= 2
 
 
+@njit(cache=True, nogil=True, fastmath=True)
+def row_dots(left, right):
+    """Dot product of each row of left (B, N) with that row of right (B, N), or with its only row (1, N).
+
+    BLAS adds up in an order that depends on B and on the number of cores; this does not.
+    """
+    out = np.empty(left.shape[0])
+    for row in range(left.shape[0]):
+        a = left[row]
+        b = right[row if right.shape[0] > 1 else 0]
+        total = 0.0
+        for i in range(a.size):
+            total += a[i] * b[i]
+        out[row] = total
+    return out
+
+
 @njit(cache=True, nogil=True)
 def squares_by_order(vectors):
     """Sum of v[i]**2 over the indices i of each number of set bits: (B, 2**n) -> (B, n + 1)."""

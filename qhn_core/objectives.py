@@ -37,7 +37,7 @@ def log_likelihoods(config: RunConfig, problem: Problem) -> Float:
 def exact_terms(config: RunConfig, problem: Problem, probabilities: Float) -> Terms:
     """The terms of distributions (B, 2**n), without sampling."""
     return Terms(
-        probabilities @ log_likelihoods(config, problem),
+        kernels.row_dots(probabilities, log_likelihoods(config, problem)[None]),
         kl_to_uniform(probabilities),
         mmd_squared_to_uniform(probabilities, config.h),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qhn_core import kernels
 from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
 from qhn_core.evaluation import summarize
@@ -137,7 +138,7 @@ def _measure(
     }
     exact_objective = exact.value(config.objective, config.regularization)
     if config.shots is None:
-        scores = {name: q @ table for name, table in tables.items()}
+        scores = {name: kernels.row_dots(q, table[None]) for name, table in tables.items()}
         samples, terms = np.zeros((len(angles), 0), dtype=np.int64), exact
     else:
         samples = simulator.sample_indices(angles, uniforms)
