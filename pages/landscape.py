@@ -11,8 +11,8 @@ from pages.components.session import shown_job, start
 from pages.components.views import landscape
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.jobs import default_service
 from qhn_core.landscape import LandscapeScan, scan_landscape
+from qhn_core.service import default_service
 
 PATIENCE_SECONDS = 120
 

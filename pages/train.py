@@ -4,16 +4,17 @@ import streamlit as st
 
 from pages.components.controls import report_link, sidebar_controls
 from pages.components.routes import events_path
-from pages.components.session import shown_job, start
+from pages.components.session import pin, pinned, session_id, show, shown_job, start
 from pages.components.views import live_run
 from qhn_core.config import RunConfig
-from qhn_core.jobs import Job, Status, default_service
-
-MOVING = (Status.QUEUED, Status.RUNNING)
+from qhn_core.jobs import MOVING, Job, Status
+from qhn_core.live import MOST_PINS
+from qhn_core.service import default_service
 
 
 def toolbar(config: RunConfig | None, job: Job | None) -> None:
-    """Train, Pause, Step, Reset, and a word when the controls no longer match the run on show."""
+    """Train, Pause, Step, Reset, Pin, and a word when the controls no longer match the run on show."""
+    service = default_service()
     moving = job is not None and job.status in MOVING
     over = job is None or job.final
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -22,13 +23,13 @@ def toolbar(config: RunConfig | None, job: Job | None) -> None:
             st.rerun()
         if moving or over:
             if st.button("Pause", icon=":material/pause:", disabled=over, key="pause"):
-                default_service().pause(job.id)
+                show(service.pause(job.id, session_id()))
                 st.rerun()
         elif st.button("Resume", icon=":material/resume:", key="resume"):
-            default_service().resume(job.id)
+            show(service.resume(job.id, session=session_id()))
             st.rerun()
         if st.button("Step", icon=":material/skip_next:", disabled=over or moving, help="One epoch"):
-            default_service().resume(job.id, n_epochs=1)
+            show(service.resume(job.id, n_epochs=1, session=session_id()))
             st.rerun()
         reset = st.button(
             "Reset",
@@ -38,13 +39,28 @@ def toolbar(config: RunConfig | None, job: Job | None) -> None:
         )
         if reset and config is not None and start(config, paused=True):
             st.rerun()
+        pin_buttons(job)
         if job is not None and config is not None and job.config != config:
             st.badge("controls changed, press Train", color="orange")
 
 
-def watch(job: Job | None, status: Status | None) -> None:
+def pin_buttons(job: Job | None) -> None:
+    """Keep this run's curves beside those of the next ones."""
+    pins = pinned()
+    full = len(pins) >= MOST_PINS or job is None or job.id in pins
+    if st.button(
+        "Pin", icon=":material/keep:", disabled=full, help="Keep these curves beside the next runs"
+    ):
+        pin([*pins, job.id])
+        st.rerun()
+    if pins and st.button("Unpin", icon=":material/keep_off:", help="Take all pinned curves away"):
+        pin([])
+        st.rerun()
+
+
+def watch(job: Job, status: Status) -> None:
     """Draw the page again when the run has changed its status, so that the buttons follow."""
-    if job is not None and job.status != status:
+    if job.status != status:
         st.rerun()
 
 
@@ -52,10 +68,12 @@ config = sidebar_controls()
 job = shown_job()
 broken_link = job is None and report_link()
 if job is None and config is not None and "visited" not in st.session_state and not broken_link:
-    job = start(config)  # something real moves before the first click
+    job = start(config, reuse_finished=False)  # something real moves before the first click
 st.session_state.visited = True
 
 toolbar(config, job)
+if default_service().store_problem:
+    st.caption(f":material/warning: Runs are not saved: {default_service().store_problem}")
 seed = None
 if job is not None and job.config.n_seeds > 1:
     seed = st.sidebar.selectbox(
@@ -64,6 +82,6 @@ if job is not None and job.config.n_seeds > 1:
         format_func=lambda i: "best so far" if i is None else str(i),
         help="Whose decision boundary and bitstrings are drawn.",
     )
-live_run(None if job is None else events_path(job, seed), key="live")
+live_run(None if job is None else events_path(job, seed, pinned()), key="live")
 if job is not None and not job.final:
     st.fragment(watch, run_every=0.5)(job, job.status)

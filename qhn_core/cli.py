@@ -13,11 +13,15 @@ from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
 from qhn_core.config import RunConfig, explain
+from qhn_core.exchange import export_zip, import_zip
+from qhn_core.execution import choose_workers
+from qhn_core.jobs import Status
 from qhn_core.simulators import available_simulators, get_simulator
-from qhn_core.store import save_run
+from qhn_core.store import RunStore, StoreError, save_run
+from qhn_core.sweep import grid, run_sweep, sweep_table
 from qhn_core.training import Rows, RunResult, TrainingState, train
 
-BAD_INPUT = 2
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,32 +30,59 @@ def build_parser() -> argparse.ArgumentParser:
         prog="qhn", description="Train quantum hypernetworks and look at their loss landscapes."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    training = commands.add_parser(
-        "train",
-        help="train all seeds of one configuration",
-        description="Train all seeds of one configuration and print a summary table.",
-    )
-    for name, field in RunConfig.model_fields.items():
-        training.add_argument(
-            "--" + name.replace("_", "-"), metavar=_metavar(field), help=_help(name, field)
-        )
+
+    training = _command(commands, "train", run_train, "Train all seeds of one configuration.")
+    _add_config_options(training)
     training.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write config, history and angles here"
     )
-    training.add_argument(
-        "--json", action="store_true", help="print one JSON object, alone, on standard output"
+    _add_json_option(training)
+
+    sweep = _command(
+        commands,
+        "sweep",
+        run_sweep_command,
+        "Train a grid: any option takes several values, separated by commas. Run it again and only what "
+        "is missing is computed.",
     )
-    training.set_defaults(run=run_train)
-    listing = commands.add_parser("simulators", help="list the simulators and say why one is missing")
-    listing.set_defaults(run=run_simulators)
+    _add_config_options(sweep, several=True)
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:8786")
+    sweep.add_argument("--workers", type=int, metavar="N", help="local processes (default: cores - 1)")
+    _add_json_option(sweep)
+
+    runs = _command(commands, "runs", run_runs, "List, show, export, import and delete stored runs.")
+    runs.add_argument(
+        "action", choices=["list", "show", "export", "import", "delete"], nargs="?", default="list"
+    )
+    runs.add_argument("run", nargs="?", help="id of the run; for import, the zip file")
+    runs.add_argument("--out", type=Path, metavar="FILE", help="for export: the zip file to write")
+
+    _command(commands, "simulators", run_simulators, "List the simulators and say why one is missing.")
     return parser
 
 
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run_command=run)
+    return parser
+
+
+def _add_json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, alone, on standard output"
+    )
+
+
+def _add_config_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    for name, field in RunConfig.model_fields.items():
+        metavar = _metavar(field) + (",..." if several else "")
+        parser.add_argument("--" + name.replace("_", "-"), metavar=metavar, help=_help(name, field))
+
+
 def _metavar(field: FieldInfo) -> str:
-    if choices := get_args(field.annotation):
-        names = [str(c) for c in choices if isinstance(c, str)]
-        if names:
-            return "{" + ",".join(names) + "}"
+    names = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    if names:
+        return "{" + ",".join(names) + "}"
     return "N" if field.annotation in (int, int | None) else "X"
 
 
@@ -62,31 +93,28 @@ def _help(name: str, field: FieldInfo) -> str:
     return text if field.default is None else f"{text} (default: {field.default})"
 
 
-def read_config(arguments: argparse.Namespace) -> RunConfig:
-    """The RunConfig that the command line asks for; raises ValueError (pydantic's) where it is bad."""
-    given = {name: getattr(arguments, name) for name in RunConfig.model_fields}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if chosen.get("shots") == "exact":
-        chosen["shots"] = None
-    return RunConfig(**chosen)
+def _given(arguments: argparse.Namespace) -> dict[str, str]:
+    """The config options that were used, as text."""
+    texts = {name: getattr(arguments, name) for name in RunConfig.model_fields}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _value(name: str, text: str) -> str | None:
+    return None if (name, text) == ("shots", "exact") else text
 
 
 def run_train(arguments: argparse.Namespace) -> int:
     """`qhn train`: 0 = done, 1 = all seeds diverged, 2 = bad input."""
-    try:
-        config = read_config(arguments)
-        if arguments.out is not None and (arguments.out / "config.json").exists():
-            raise ValueError(f"--out={arguments.out}: already holds a run; choose another folder")
-        started = time.perf_counter()
-        result = _train_with_progress(config)
-        wall_seconds = time.perf_counter() - started
-    except ValueError as error:
-        print(f"qhn train: {explain(error)}", file=sys.stderr)
-        return BAD_INPUT
+    config = RunConfig(**{name: _value(name, text) for name, text in _given(arguments).items()})
+    if arguments.out is not None and (arguments.out / "config.json").exists():
+        raise ValueError(f"--out={arguments.out}: already holds a run; choose another folder")
+    started = time.perf_counter()
+    result = _train_with_progress(config)
+    wall_seconds = time.perf_counter() - started
     if arguments.out is not None:
         save_run(arguments.out, result)
     _report(arguments, result, wall_seconds)
-    return 1 if result.state.diverged_at.all() else 0
+    return FAILED if result.state.diverged_at.all() else 0
 
 
 def _train_with_progress(config: RunConfig) -> RunResult:
@@ -121,6 +149,68 @@ def _report(arguments: argparse.Namespace, result: RunResult, wall_seconds: floa
     print(json.dumps(report, allow_nan=False))
 
 
+def run_sweep_command(arguments: argparse.Namespace) -> int:
+    """`qhn sweep`: 0 = all runs finished, 1 = some failed, 2 = bad input."""
+    fields = {
+        name: [_value(name, part) for part in text.split(",")] for name, text in _given(arguments).items()
+    }
+    configs = grid(fields)
+    workers = choose_workers(arguments.scheduler, arguments.workers)
+    with RunStore() as store, tqdm(unit="epoch", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        jobs = run_sweep(configs, workers, store, show)
+    table = sweep_table(jobs)
+    if arguments.json:
+        ids = [job.id for job in jobs]
+        rows = json.loads(table.assign(run=ids).to_json(orient="records"))
+        print(json.dumps({"runs": rows}, allow_nan=False))
+    else:
+        print(table.to_string(index=False, float_format="{:.4f}".format))
+    return 0 if all(job.status == Status.DONE for job in jobs) else FAILED
+
+
+def run_runs(arguments: argparse.Namespace) -> int:
+    """`qhn runs`: what the store holds, in and out."""
+    if arguments.action != "list" and not arguments.run:
+        raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists them")
+    with RunStore() as store:
+        if arguments.action == "list":
+            for run in store.runs():
+                bce = "" if run.test_bce is None else f"{run.test_bce:.3f}"
+                when = run.created.astimezone().strftime("%Y-%m-%d %H:%M")
+                print(f"{run.id}  {when}  {run.status:11}  {bce:>6}  {run.name or run.words}")
+            return 0
+        if arguments.action == "import":
+            print(store.add(import_zip(Path(arguments.run).read_bytes())))
+            return 0
+        return _one_run(store, arguments)
+
+
+def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
+    run = store.load(arguments.run)
+    if run is None:
+        raise ValueError(f"run={arguments.run!r}: there is no such run; `qhn runs` lists them")
+    if arguments.action == "delete":
+        store.delete(arguments.run)
+    elif run.state is None:
+        raise ValueError(f"run={arguments.run!r} has not started; there is nothing to {arguments.action}")
+    elif arguments.action == "show":
+        print(f"{run.config.in_words()}\n{run.status} at epoch {run.state.epoch}, {run.created:%Y-%m-%d}\n")
+        print(run.result().summary().map("{:.4f}".format).to_string())
+    else:
+        target = arguments.out or Path(f"{arguments.run}.zip")
+        if target.exists():
+            raise ValueError(f"--out={target}: the file exists; choose another")
+        about = (run.name, run.versions, run.created, run.updated, run.seconds)
+        target.write_bytes(export_zip(run.config, run.rows, run.state, *about))
+        print(target)
+    return 0
+
+
 def run_simulators(arguments: argparse.Namespace) -> int:
     """`qhn simulators`: a line each."""
     for simulator in available_simulators():
@@ -132,13 +222,17 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = build_parser().parse_args(argv)
     try:
-        code: int = arguments.run(arguments)
+        code: int = arguments.run_command(arguments)
+    except (ValueError, OSError, StoreError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        text = explain(error) if isinstance(error, ValueError) else str(error)
+        print(f"qhn {arguments.command}: {text}", file=sys.stderr)
+        return BAD_INPUT if isinstance(error, ValueError) else FAILED
     except KeyboardInterrupt:
         print("\nqhn: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return INTERRUPTED
     return code
 
 

@@ -1,31 +1,126 @@
-"""Where work runs: a pool of worker processes behind `concurrent.futures.Executor`."""
+"""Where work runs: this process, a pool of processes, or a Dask cluster, behind one interface.
+
+All are `concurrent.futures.Executor`s, so that the caller need not know which it has.
+"""
 
 import multiprocessing
 import os
-from concurrent.futures import Executor, ProcessPoolExecutor
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from qhn_core.bits import Index
 from qhn_core.config import RunConfig
 from qhn_core.training import Rows, TrainingState, advance, initial_state
 
+SCHEDULER_VARIABLE = "QHN_SCHEDULER"
+EPOCH_SECONDS = 0.3
+"""An epoch of one part of a run should not hold a worker for much longer."""
 
-def make_pool(workers: int | None = None) -> Executor:
-    """A pool of `workers` processes (default: cores - 1, at least 1), one thread each.
+
+@dataclass(frozen=True)
+class Workers:
+    """A way to make an executor, anew after a crash, and how many tasks it runs at once."""
+
+    make: Callable[[], Executor]
+    count: int
+
+
+def choose_workers(scheduler: str | None = None, count: int | None = None) -> Workers:
+    """A Dask cluster where `scheduler` or QHN_SCHEDULER names one (tcp://host:8786), else processes."""
+    scheduler = scheduler or os.environ.get(SCHEDULER_VARIABLE)
+    return dask_workers(scheduler) if scheduler else process_workers(count)
+
+
+def thread_workers(count: int = 1) -> Workers:
+    """Threads of this process: no start-up time, for tests and notebooks."""
+    return Workers(lambda: ThreadPoolExecutor(count), count)
+
+
+def process_workers(count: int | None = None) -> Workers:
+    """`count` processes (default: cores - 1, at least 1), one thread each, warmed up.
 
     Processes, because qsim holds the interpreter's lock; `spawn`, because a fork after a threaded
-    call hangs. Call `warm_up` in each so that the first run need not wait.
+    call hangs.
     """
-    for library in ("OMP", "OPENBLAS", "MKL"):  # read by the workers when they start
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    count = workers or max(1, (os.cpu_count() or 2) - 1)
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    workers = count or max(1, (os.cpu_count() or 2) - 1)
+
+    def make() -> Executor:
+        for library in ("OMP", "OPENBLAS", "MKL"):  # read by the workers when they start
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent)
+        for _ in range(workers):
+            pool.submit(warm_up)
+        return pool
+
+    return Workers(make, workers)
+
+
+def dask_workers(scheduler: str) -> Workers:
+    """The workers of a running Dask cluster; raises ValueError where none can be reached."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError(
+            f"scheduler={scheduler!r} needs Dask: pip install 'qhn-explorer[cluster]'"
+        ) from error
+    try:
+        client = Client(scheduler, timeout="10s", set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ValueError(f"scheduler={scheduler!r}: no Dask scheduler answers there ({error})") from error
+    count = sum(client.nthreads().values())
+    if not count:
+        client.close()
+        raise ValueError(
+            f"scheduler={scheduler!r} has no workers; start one with `dask worker {scheduler}`"
+        )
+
+    def make() -> Executor:
+        executor: Any = client.get_executor(pure=False)
+        return executor
+
+    return Workers(make, count)
+
+
+def leave_with_parent() -> None:
+    """End this worker when the server has died, however it died."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def warm_up() -> None:
     """Import, compile and run everything once, off anybody's path."""
     for gradient in ("chain-rule", "algorithm-1"):
-        run_chunk(RunConfig(epochs=1, gradient=gradient), None, 1)
+        run_chunk(RunConfig(epochs=1, gradient=gradient), np.arange(1), 1)
 
 
-def run_chunk(config: RunConfig, state: TrainingState | None, n_epochs: int) -> tuple[TrainingState, Rows]:
-    """`advance`, from the initial state where there is none yet. Runs in a worker."""
-    return advance(config, initial_state(config) if state is None else state, n_epochs)
+def run_chunk(config: RunConfig, start: TrainingState | Index, n_epochs: int) -> tuple[TrainingState, Rows]:
+    """`advance` from a state, or from the initial state of some seeds. Runs in a worker."""
+    state = start if isinstance(start, TrainingState) else initial_state(config, start)
+    return advance(config, state, n_epochs)
+
+
+def shard_seeds(config: RunConfig, workers: int) -> list[Index]:
+    """The seeds of a run in parts that can be trained apart, each taking a fraction of a second an epoch.
+
+    As many parts as workers, and more where an epoch of one part would make others wait.
+
+    >>> [len(part) for part in shard_seeds(RunConfig(n_seeds=7), workers=2)]
+    [4, 3]
+    """
+    circuits = 2 * int(np.prod(config.angle_shape)) + 1
+    per_circuit = 1.5e-5 if config.n_layers == 1 else 3e-4 * config.n_layers / 2
+    seconds = circuits * per_circuit * max(1.0, 2.0 ** (config.n_qubits - 14))
+    parts = max(workers, int(np.ceil(config.n_seeds * seconds / EPOCH_SECONDS)))
+    return np.array_split(np.arange(config.n_seeds), min(parts, config.n_seeds))

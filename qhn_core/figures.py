@@ -23,6 +23,7 @@ Trace = dict[str, Any]
 OBJECTIVE_COLORS = {"mle": "#6B7280", "elbo": "#0F9D8A", "selbo": "#B5399B"}
 CLASS_COLORS = ("#3B76AF", "#E8833A")
 LIKELIHOOD_COLOR, REGULARIZER_COLOR, RATE_COLOR = "#4C78A8", "#C08A1E", "#8A8F98"
+PIN_COLORS = ("#D1495B", "#4E9F3D", "#3D5A9E", "#9D755D")
 PREDICTION_SCALE = [[0.0, CLASS_COLORS[0]], [0.5, "#F7F7F5"], [1.0, CLASS_COLORS[1]]]
 UNCERTAINTY_SCALE = [[0.0, "#F7F7F5"], [1.0, "#5B3A8E"]]
 BITSTRINGS_SHOWN = 16
@@ -139,6 +140,16 @@ def objective_figure(config: RunConfig, problem: Problem, stats: pd.DataFrame) -
         }
     ]
     return {"data": data, "layout": layout}
+
+
+def pinned_line(config: RunConfig, stats: pd.DataFrame, column: str, place: int) -> Trace:
+    """The mean of one column of a pinned run, in the fixed style of its place (0 to 3)."""
+    name = f"pin {place + 1}: {config.objective.upper()}"
+    if config.objective != "mle":
+        name += f" λ={config.regularization:g}"
+    line = _line(stats["epoch"].tolist(), stats[f"{column}_mean"].tolist(), name, PIN_COLORS[place])
+    line["line"].update({"width": 1.5, "dash": "dash"})
+    return line
 
 
 def reference_line(config: RunConfig, problem: Problem) -> tuple[float, str]:

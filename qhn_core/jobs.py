@@ -1,32 +1,15 @@
-"""Running jobs: a config and a state that move on in chunks of `advance`.
+"""Jobs: a config and a state that move on in chunks of `advance`, and who may start them."""
 
-One scheduler thread hands chunks to the pool, one at a time from each job in turn, so that
-everybody's curves move. Pausing is not submitting the next chunk; a step is a chunk of one.
-"""
-
+import os
 import secrets
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from functools import lru_cache
 
+from qhn_core.bits import Index
 from qhn_core.config import RunConfig
-from qhn_core.execution import make_pool, run_chunk, warm_up
-from qhn_core.problem import check_memory
-from qhn_core.training import Rows, RunResult, TrainingState, join_rows, tidy
-
-EPOCHS_PER_SECOND = 40
-"""A live run goes no faster, so that eyes can follow it: 200 epochs in 5 s."""
-CHUNK_SECONDS = 0.05
-"""Views get news this often, where an epoch takes no longer."""
-MAX_WAITING = 64
-KEEP_FINISHED = 256
-LOST_CHUNKS_ALLOWED = 2
-"""A chunk that kills its worker three times is given up."""
+from qhn_core.training import Rows, RunResult, TrainingState, join_rows, merge_states, tidy
 
 
 class Status(StrEnum):
@@ -35,6 +18,8 @@ class Status(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    """The server, or everybody who watched, went away; resume goes on."""
     DONE = "done"
     DIVERGED = "diverged"
     CANCELLED = "cancelled"
@@ -42,31 +27,95 @@ class Status(StrEnum):
 
 
 FINAL = {Status.DONE, Status.DIVERGED, Status.CANCELLED, Status.FAILED}
+MOVING = {Status.QUEUED, Status.RUNNING}
 
 
 class ServerFullError(RuntimeError):
-    """Too many jobs are waiting."""
+    """A limit of this server is reached; the message says which."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server takes on. Each can be set as an environment variable, QHN_ and the name."""
+
+    max_jobs: int = 64
+    """Runs under way or waiting, of everybody."""
+    max_jobs_per_session: int = 4
+    max_seeds: int = 100
+    max_epochs: int = 5000
+    max_qubits: int = 22
+    grace_seconds: int = 60
+    """A run that nobody watches goes on for so long."""
+
+    @classmethod
+    def from_environment(cls) -> "Limits":
+        """The defaults, with what QHN_MAX_JOBS and so on say; raises ValueError for a bad number."""
+        found = {}
+        for f in fields(cls):
+            variable = f"QHN_{f.name.upper()}"
+            if text := os.environ.get(variable):
+                if not text.isdigit():
+                    raise ValueError(f"{variable}={text!r}: needed is a whole number")
+                found[f.name] = int(text)
+        return cls(**found)
+
+    def check(self, config: RunConfig) -> None:
+        """Raise ValueError where a run is larger than this server takes on."""
+        sizes = {"n_seeds": (config.n_seeds, self.max_seeds), "epochs": (config.epochs, self.max_epochs)}
+        for name, (value, most) in sizes.items():
+            if value > most:
+                raise ValueError(f"{name}={value}: this server allows at most {most}")
+        if config.n_qubits > self.max_qubits:
+            raise ValueError(
+                f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits: this server allows at most "
+                f"{self.max_qubits}, n_hidden={(self.max_qubits - 2) // 4}"
+            )
+
+
+Part = TrainingState | Index
+"""What a shard of the seeds goes on from: its seeds, and once it has started its state."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One run in progress. Changed only by its JobService; read by anybody."""
+    """One run. Changed only by its JobService; read by anybody."""
 
     config: RunConfig
+    parts: list[Part]
     status: Status = Status.QUEUED
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: TrainingState | None = None
+    """All seeds after the last whole chunk."""
     chunks: list[Rows] = field(default_factory=list)
     message: str = ""
     version: int = 0
     """Counts changes, so that views know when to look."""
-    epoch_seconds: float = CHUNK_SECONDS
-    due: float = 0.0
     steps_left: int | None = None
     """Epochs until the job pauses by itself; None runs to the end."""
-    in_flight: bool = False
+    sessions: set[str] = field(default_factory=set)
+    """Who has this run on show."""
+    viewers: int = 0
+    """Event streams that are open now."""
+    last_seen: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=time.monotonic)
+    seconds_left: float | None = None
+    """Estimate of the time to the end."""
+
+    # The chunk under way.
+    n_epochs: int = 0
+    waiting: deque[int] = field(default_factory=deque)
+    """Parts that no worker has yet."""
+    done: dict[int, tuple[TrainingState, Rows]] = field(default_factory=dict)
+    in_flight: int = 0
+    work_seconds: float = 0.0
+    """Of all workers together, on this chunk."""
+    due: float = 0.0
+    epoch_seconds: float | None = None
+    suspect: bool = False
+    """A worker died while it had this job: it is tried alone, to see who is to blame."""
     lost_chunks: int = 0
-    """Chunks in a row whose worker died."""
+    saved_chunks: int = 0
+    saved_at: float = 0.0
 
     @property
     def epoch(self) -> int:
@@ -78,194 +127,70 @@ class Job:
         """Whether nothing more will happen."""
         return self.status in FINAL
 
+    @property
+    def in_chunk(self) -> bool:
+        """Whether a chunk is under way."""
+        return bool(self.waiting or self.in_flight)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the job is over, or waits for somebody to go on."""
+        return self.status not in MOVING and not self.in_chunk
+
     def rows(self) -> Rows:
         """The history so far."""
         return join_rows(list(self.chunks))
 
     def result(self) -> RunResult:
-        """The run as far as it has come; raises ValueError before its first epoch."""
+        """The run as far as it has come; raises ValueError before its first state."""
         if self.state is None:
             raise ValueError("this run has not started yet")
         return RunResult(self.config, tidy(self.rows()), self.state)
 
+    def fork(self) -> "Job":
+        """A paused copy that goes its own way: states are never changed, so both share the past."""
+        return Job(
+            self.config,
+            list(self.parts),
+            Status.PAUSED,
+            state=self.state,
+            chunks=list(self.chunks),
+            epoch_seconds=self.epoch_seconds,
+        )
 
-class JobService:
-    """Submits, pauses, steps, resumes and cancels jobs on one executor.
+    def plan_chunk(self, n_epochs: int) -> None:
+        """Lay out the next chunk: every part by n_epochs."""
+        self.n_epochs = n_epochs
+        self.waiting = deque(range(len(self.parts)))
+        self.done = {}
+        self.work_seconds = 0.0
 
-    >>> from concurrent.futures import ThreadPoolExecutor
-    >>> service = JobService(lambda: ThreadPoolExecutor(1))
-    >>> job = service.submit(RunConfig(epochs=2))
-    >>> service.wait(job.id, seconds=60).status
-    <Status.DONE: 'done'>
-    >>> service.shutdown()
-    """
-
-    def __init__(self, make_executor: Callable[[], Executor], workers: int = 1) -> None:
-        self._make_executor = make_executor
-        self._executor = make_executor()
-        self._workers = workers
-        self._jobs: dict[str, Job] = {}
-        self._ready: deque[Job] = deque()
-        self._busy = 0
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._schedule, name="qhn-jobs", daemon=True)
-        self._thread.start()
-
-    def submit(self, config: RunConfig, paused: bool = False) -> Job:
-        """Start a run; `paused`: only make its initial state, for a step or resume to go on from.
-
-        Raises ValueError where the config does not fit this machine, ServerFullError where too
-        many runs are waiting.
-        """
-        check_memory(config)
-        with self._changed:
-            waiting = sum(not job.final and job.status != Status.PAUSED for job in self._jobs.values())
-            if waiting >= MAX_WAITING:
-                raise ServerFullError(f"{waiting} runs are under way here; try again in a minute")
-            job = Job(config, steps_left=0 if paused else None)
-            self._forget_oldest()
-            self._jobs[job.id] = job
-            self._enqueue(job)
-            return job
-
-    def get(self, job_id: str) -> Job | None:
-        """The job with that id, or None."""
-        return self._jobs.get(job_id)
-
-    def pause(self, job_id: str) -> None:
-        """Let the chunk in flight finish and submit no further one."""
-        self._set(job_id, Status.PAUSED)
-
-    def resume(self, job_id: str, n_epochs: int | None = None) -> None:
-        """Go on: for n_epochs and then pause, or to the end."""
-        with self._changed:
-            job = self._jobs[job_id]
-            if not job.final:
-                job.steps_left = n_epochs
-                job.status = Status.RUNNING if job.epoch else Status.QUEUED
-                self._touch(job)
-                self._enqueue(job)
-
-    def cancel(self, job_id: str) -> None:
-        """Stop for good; what was trained stays readable."""
-        self._set(job_id, Status.CANCELLED)
-
-    def wait(self, job_id: str, seconds: float) -> Job:
-        """Block until the job is final or paused, at most `seconds`."""
-        job = self._jobs[job_id]
-        with self._changed:
-            self._changed.wait_for(lambda: job.final or job.status == Status.PAUSED, timeout=seconds)
-        return job
-
-    def shutdown(self) -> None:
-        """Stop scheduling and end the workers."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join()
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _set(self, job_id: str, status: Status) -> None:
-        with self._changed:
-            job = self._jobs[job_id]
-            if not job.final:
-                job.status = status
-                self._touch(job)
-
-    def _touch(self, job: Job) -> None:
-        job.version += 1
-        self._changed.notify_all()
-
-    def _enqueue(self, job: Job) -> None:
-        if not job.in_flight and job not in self._ready:
-            self._ready.append(job)
-            self._changed.notify_all()
-
-    def _forget_oldest(self) -> None:
-        finished = [job.id for job in self._jobs.values() if job.final]
-        for job_id in finished[: max(0, len(finished) - KEEP_FINISHED)]:
-            del self._jobs[job_id]
-
-    def _schedule(self) -> None:
-        with self._changed:
-            while not self._closed:
-                now = time.monotonic()
-                job = next((j for j in self._ready if j.due <= now), None)
-                if job is not None and self._busy < self._workers:
-                    self._ready.remove(job)
-                    if job.status in (Status.QUEUED, Status.RUNNING):
-                        self._start_chunk(job, now)
-                    continue
-                soonest = min((j.due for j in self._ready), default=None)
-                full = self._busy >= self._workers
-                self._changed.wait(None if soonest is None or full else max(0.001, soonest - now))
-
-    def _start_chunk(self, job: Job, now: float) -> None:
-        fits = int(CHUNK_SECONDS / job.epoch_seconds) if job.epoch else 1
-        n_epochs = max(1, min(fits, int(EPOCHS_PER_SECOND * CHUNK_SECONDS)))
-        if job.steps_left is not None:
-            n_epochs = min(n_epochs, job.steps_left)
-        job.due = now + n_epochs / EPOCHS_PER_SECOND
-        job.in_flight = True
-        self._busy += 1
-        try:
-            future = self._executor.submit(run_chunk, job.config, job.state, n_epochs)
-        except BrokenExecutor:  # a worker died while it was idle
-            self._executor = self._make_executor()
-            future = self._executor.submit(run_chunk, job.config, job.state, n_epochs)
-        future.add_done_callback(lambda done: self._finish_chunk(job, done, n_epochs, now))
-
-    def _finish_chunk(
-        self, job: Job, done: "Future[tuple[TrainingState, Rows]]", n_epochs: int, started: float
-    ) -> None:
-        with self._changed:
-            self._busy -= 1
-            job.in_flight = False
-            error = None if done.cancelled() else done.exception()
-            if done.cancelled():
-                self._fail(job, "The server stopped before the run ended.")
-            elif isinstance(error, BrokenExecutor) and job.lost_chunks < LOST_CHUNKS_ALLOWED:
-                job.lost_chunks += 1
-                job.message = f"A worker died; going on from epoch {job.epoch}."
-                self._enqueue(job)
-            elif error is not None:
-                self._fail(job, f"The run failed: {error}")
-            else:
-                job.lost_chunks = 0
-                self._take_result(job, *done.result(), n_epochs)
-                job.epoch_seconds = max(1e-6, (time.monotonic() - started) / max(1, n_epochs))
-            self._touch(job)
-
-    def _fail(self, job: Job, message: str) -> None:
-        job.status, job.message = Status.FAILED, message
-
-    def _take_result(self, job: Job, state: TrainingState, rows: Rows, n_epochs: int) -> None:
-        job.chunks.append(rows)  # before the state: who reads in between misses rows, never a state
-        job.state = state
-        job.message = state.divergence() or job.message
-        if job.steps_left is not None:
-            job.steps_left -= n_epochs
-        if job.final:
-            return
-        if state.diverged_at.all():
-            job.status = Status.DIVERGED
-        elif state.epoch >= job.config.epochs:
-            job.status = Status.DONE
-        elif job.steps_left is not None and job.steps_left <= 0:
-            job.status = Status.PAUSED
-        elif job.status != Status.PAUSED:
-            job.status = Status.RUNNING
-            self._enqueue(job)
+    def finish_chunk(self, workers: int) -> None:
+        """Take over the results of all parts as the new state and history."""
+        results = [self.done[i] for i in range(len(self.parts))]
+        states = [state for state, _ in results]
+        self.parts, self.done = [*states], {}
+        # The rows come first: who reads in between misses a state, never its rows.
+        self.chunks.append(join_rows([rows for _, rows in results]))
+        self.state = merge_states(states)
+        self.message = self.state.divergence()
+        self.lost_chunks, self.suspect = 0, False
+        if self.n_epochs:
+            self.epoch_seconds = self.work_seconds / min(workers, len(self.parts)) / self.n_epochs
+        if self.steps_left is not None:
+            self.steps_left -= self.n_epochs
 
 
-@lru_cache(maxsize=1)
-def default_service() -> JobService:
-    """The service of this process, made and warmed up at first use."""
-
-    def make_executor() -> Executor:
-        pool = make_pool()
-        pool.submit(warm_up)
-        return pool
-
-    return JobService(make_executor)
+def restored(
+    config: RunConfig,
+    job_id: str,
+    status: str,
+    message: str,
+    state: TrainingState | None,
+    rows: Rows,
+    shards: list[Index],
+) -> Job:
+    """A job as it was stored, its seeds dealt out to this server's workers."""
+    parts: list[Part] = [seeds if state is None else state.take(seeds) for seeds in shards]
+    chunks = [rows] if len(rows["epoch"]) else []
+    return Job(config, parts, Status(status), id=job_id, state=state, chunks=chunks, message=message)

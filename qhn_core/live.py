@@ -16,13 +16,15 @@ from qhn_core.figures import (
     histogram_figure,
     objective_figure,
     over_seeds,
+    pinned_line,
     reference_line,
 )
-from qhn_core.jobs import Job, Status
+from qhn_core.jobs import MOVING, Job, Status
 from qhn_core.problem import Problem, build_problem
 from qhn_core.simulators import get_simulator
 from qhn_core.training import Rows, TrainingState
 
+MOST_PINS = 4
 VIEW_SAMPLES = 200
 """Networks drawn for the decision boundary of a run without shots."""
 GUIDANCE_AT_REST = {
@@ -40,24 +42,35 @@ GUIDANCE_EARLY = {
 
 
 @lru_cache(maxsize=256)
-def message_text(job: Job, version: int, seed: int | None, since: int | None) -> tuple[int, str]:
+def message_text(
+    job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...] = ()
+) -> tuple[int, str]:
     """(epoch, JSON text) of a message; cached, so that many viewers cost as much as one.
 
     since: the epoch that the viewer has; None asks for the snapshot. `version` is the job's, and
     serves as the cache's key. NaN becomes null.
     """
-    epoch, message = snapshot(job, seed) if since is None else delta(job, seed, since)
+    epoch, message = snapshot(job, seed, pinned) if since is None else delta(job, seed, since)
     return epoch, json.dumps(_without_nan(message), allow_nan=False, separators=(",", ":"))
 
 
-def snapshot(job: Job, seed: int | None) -> tuple[int, dict[str, Any]]:
-    """(epoch, {"run", "status", "figures", "circuit"}): all that a view needs to start."""
+def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[int, dict[str, Any]]:
+    """(epoch, {"run", "status", "figures", "circuit", "shades"}): all that a view needs to start.
+
+    Pinned runs add a line each to the curves, after the run's own: deltas leave those alone.
+    """
     problem = build_problem(job.config)
     rows = job.rows()
+    figures = {**_curves(job, rows, problem), **_pictures(job, problem, seed)}
+    for place, pin in enumerate(pinned):
+        if pin is not job and pin.epoch:
+            stats = over_seeds(pin.rows())
+            for name, column in (("objective", "objective"), ("gradient", "gradient_magnitude")):
+                figures[name]["data"].append(pinned_line(pin.config, stats, column, place))
     message: dict[str, Any] = {
         "run": job.id,
         "status": status(job, rows, problem, seed),
-        "figures": {**_curves(job, rows, problem), **_pictures(job, problem, seed)},
+        "figures": figures,
         "circuit": circuit_svg(job.config.n_qubits, job.config.n_layers),
         "shades": _shades(job.state),
     }
@@ -149,12 +162,19 @@ def status(job: Job, rows: Rows, problem: Problem, seed: int | None) -> dict[str
         "state": str(job.status),
         "epoch": epoch,
         "epochs": config.epochs,
-        "config": config.in_words(),
+        "config": config.in_words() + _time_left(job),
         "message": job.message,
         "numbers": _numbers(job, rows, problem, exhaustive_search(problem)[1]),
         "reference_label": "exhaustive search",
         "guidance": {name: text.format(seed=shown) for name, text in guidance.items()},
     }
+
+
+def _time_left(job: Job) -> str:
+    if job.status not in MOVING or job.seconds_left is None or job.seconds_left < 10:
+        return ""
+    minutes, seconds = divmod(round(job.seconds_left), 60)
+    return f" · about {minutes} min {seconds} s left" if minutes else f" · about {seconds} s left"
 
 
 def _numbers(job: Job, rows: Rows, problem: Problem, best: Scores) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ BANDWIDTHS = [0.25 * k for k in range(1, 25)] + [7.0, 8.0, 10.0, 12.0, 14.0, 20.
 MOST_HIDDEN = 5
 PAGE_DEFAULTS = {"n_seeds": 8}
 """Where the page starts from something else than RunConfig: enough seeds for a band."""
-NOT_FIELDS = {"run", "seed_shown", "embed", "embed_options"}
+NOT_FIELDS = {"run", "pins", "embed", "embed_options"}
 """URL parameters that are no field of a run."""
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Paper": (
@@ -48,8 +48,7 @@ def sidebar_controls() -> RunConfig | None:
     """Draw the sidebar; the config that it shows, or None where it is not valid (the reason is shown)."""
     if "link" not in st.session_state:
         st.session_state.link = {k: v for k, v in st.query_params.to_dict().items() if k not in NOT_FIELDS}
-        st.session_state.stops = {"regularization": [], "bandwidth": []}
-        for field in st.session_state.stops:
+        for field in ("regularization", "bandwidth"):
             add_stop(field, st.session_state.link.get(field))
     with st.sidebar:
         chosen = _main_controls()
@@ -66,7 +65,7 @@ def sidebar_controls() -> RunConfig | None:
 
 def add_stop(field: str, value: Any) -> None:
     """Let the slider of `field` stand at a value between its stops; a value out of range is left out."""
-    stops = st.session_state.stops
+    stops = st.session_state.setdefault("stops", {"regularization": [], "bandwidth": []})
     try:
         RunConfig(**{field: float(value)})
     except (TypeError, ValueError):
@@ -74,8 +73,19 @@ def add_stop(field: str, value: Any) -> None:
     stops[field].append(float(value))
 
 
+def set_controls(config: RunConfig) -> None:
+    """Set every control to what it was for a run."""
+    for field, value in config.model_dump().items():
+        if field in ("regularization", "bandwidth"):
+            value = getattr(config, "h" if field == "bandwidth" else field)
+            add_stop(field, value)
+        st.session_state[field] = value
+    st.session_state.exact = config.shots is None
+    st.session_state.shots = config.shots or default("shots")
+
+
 def _stops(field: str, options: list[float]) -> list[float]:
-    return sorted({*options, *st.session_state.stops[field]})
+    return sorted({*options, *st.session_state.get("stops", {}).get(field, [])})
 
 
 def _show_beside_controls(error: ValidationError) -> None:

@@ -5,14 +5,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 from plotly.offline import get_plotlyjs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from qhn_core.jobs import Job, default_service
-from qhn_core.live import message_text
+from qhn_core.jobs import Job
+from qhn_core.live import MOST_PINS, message_text
+from qhn_core.service import JobService, default_service
 
 PLOTLY_PATH = "/qhn/plotly.min.js"
 POLL_SECONDS = 0.03
@@ -33,9 +35,10 @@ def plotly_library(request: Request) -> Response:
     return Response(get_plotlyjs(), media_type="text/javascript", headers=headers)
 
 
-def events_path(job: Job, seed: int | None) -> str:
-    """The path of a run's event stream, with pictures of one seed, or of the best so far."""
-    return f"/qhn/runs/{job.id}/events" + ("" if seed is None else f"?seed={seed}")
+def events_path(job: Job, seed: int | None, pins: list[str]) -> str:
+    """The path of a run's event stream, with pictures of one seed (or the best so far) and pinned runs."""
+    query = [("seed", seed)] if seed is not None else []
+    return f"/qhn/runs/{job.id}/events?" + urlencode([*query, *(("pin", pin) for pin in pins)])
 
 
 async def run_events(request: Request) -> Response:
@@ -43,7 +46,8 @@ async def run_events(request: Request) -> Response:
 
     A client that reconnects with Last-Event-ID gets only what it missed.
     """
-    job = default_service().get(request.path_params["run_id"])
+    service = default_service()
+    job = service.get(request.path_params["run_id"])
     if job is None:
         return JSONResponse({"error": "no such run on this server"}, status_code=404)
     try:
@@ -53,26 +57,34 @@ async def run_events(request: Request) -> Response:
         since = None if last_id is None else int(last_id)
     except ValueError:
         return JSONResponse({"error": "seed and Last-Event-ID must be whole numbers"}, status_code=400)
+    pinned = [service.get(pin) for pin in request.query_params.getlist("pin")[:MOST_PINS]]
+    stream = _messages(service, job, seed, since, tuple(pin for pin in pinned if pin is not None))
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_messages(job, seed, since), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _messages(job: Job, seed: int | None, since: int | None) -> AsyncIterator[str]:
+async def _messages(
+    service: JobService, job: Job, seed: int | None, since: int | None, pinned: tuple[Job, ...]
+) -> AsyncIterator[str]:
     seen, spoke = -1, time.monotonic()
-    while True:
-        version, final = job.version, job.final
-        if version != seen:
-            name = "snapshot" if since is None else "delta"
-            since, text = await asyncio.to_thread(message_text, job, version, seed, since)
-            yield f"event: {name}\nid: {since}\ndata: {text}\n\n"
-            seen, spoke = version, time.monotonic()
-        elif final:
-            yield "event: end\ndata: {}\n\n"
-            return
-        elif time.monotonic() - spoke > HEARTBEAT_SECONDS:
-            yield ": still here\n\n"
-            spoke = time.monotonic()
-        await asyncio.sleep(POLL_SECONDS)
+    service.view(job, +1)
+    try:
+        while True:
+            version, final = job.version, job.final
+            if version != seen:
+                name = "snapshot" if since is None else "delta"
+                since, text = await asyncio.to_thread(message_text, job, version, seed, since, pinned)
+                yield f"event: {name}\nid: {since}\ndata: {text}\n\n"
+                seen, spoke = version, time.monotonic()
+            elif final:
+                yield "event: end\ndata: {}\n\n"
+                return
+            elif time.monotonic() - spoke > HEARTBEAT_SECONDS:
+                yield ": still here\n\n"
+                spoke = time.monotonic()
+            await asyncio.sleep(POLL_SECONDS)
+    finally:
+        service.view(job, -1)
 
 
 routes = [

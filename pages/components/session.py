@@ -1,9 +1,20 @@
 """The run that this visitor looks at: kept in the session, and in the URL for a reload."""
 
+import secrets
+
 import streamlit as st
 
 from qhn_core.config import RunConfig
-from qhn_core.jobs import Job, ServerFullError, default_service
+from qhn_core.jobs import Job, ServerFullError
+from qhn_core.live import MOST_PINS
+from qhn_core.service import default_service
+
+
+def session_id() -> str:
+    """Who this visitor is to the job service."""
+    if "session" not in st.session_state:
+        st.session_state.session = secrets.token_hex(8)
+    return str(st.session_state.session)
 
 
 def shown_job() -> Job | None:
@@ -25,15 +36,29 @@ def show(job: Job) -> None:
         st.query_params["run"] = job.id
 
 
-def start(config: RunConfig, paused: bool = False) -> Job | None:
+def start(config: RunConfig, paused: bool = False, reuse_finished: bool = True) -> Job | None:
     """Submit a run and show it, or say on the page why it can't be had."""
+    service = default_service()
     try:
-        job = default_service().submit(config, paused)
+        job = service.submit(config, paused, session_id(), reuse_finished)
     except (ValueError, ServerFullError) as error:
         st.error(str(error))
         return None
-    previous = shown_job()
-    if previous is not None:
-        default_service().cancel(previous.id)
+    previous = st.session_state.get("job")
+    if previous and previous != job.id:
+        service.leave(previous, session_id())
     show(job)
     return job
+
+
+def pinned() -> list[str]:
+    """Ids of the runs that are drawn beside the one on show: kept in the URL."""
+    return [pin for pin in st.query_params.get("pins", "").split(",") if pin][:MOST_PINS]
+
+
+def pin(job_ids: list[str]) -> None:
+    """Draw these runs beside the one on show, at most MOST_PINS."""
+    if job_ids:
+        st.query_params["pins"] = ",".join(job_ids[:MOST_PINS])
+    else:
+        st.query_params.pop("pins", None)

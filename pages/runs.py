@@ -1,0 +1,148 @@
+"""Runs: what was trained here, to open again, compare, name, take home and bring along."""
+
+import streamlit as st
+
+from pages.components.controls import set_controls
+from pages.components.session import pin, session_id, show
+from qhn_core.exchange import export_zip, import_zip
+from qhn_core.live import MOST_PINS
+from qhn_core.service import default_service
+from qhn_core.store import RunInfo, RunStore
+
+COLUMNS = {
+    "run": st.column_config.TextColumn("Run", width=620),
+    "status": st.column_config.TextColumn("Status"),
+    "epoch": st.column_config.NumberColumn("Epoch"),
+    "test_bce": st.column_config.NumberColumn(
+        "Test BCE", format="%.3f", help="Mean over seeds, last epoch"
+    ),
+    "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="%.3f"),
+    "when": st.column_config.DatetimeColumn("Started", format="distance"),
+    "seconds": st.column_config.NumberColumn("Took, s", format="%.0f"),
+}
+
+
+def table_rows(runs: list[RunInfo]) -> list[dict[str, object]]:
+    """The table's rows: what is told of each run."""
+    return [
+        {
+            "run": f"{run.name}: {run.words}" if run.name else run.words,
+            "status": run.status,
+            "epoch": run.epoch,
+            "test_bce": run.test_bce,
+            "test_accuracy": run.test_accuracy,
+            "when": run.created,
+            "seconds": run.seconds,
+        }
+        for run in runs
+    ]
+
+
+def open_run(run_id: str) -> None:
+    """Show a run on the Train page, with the controls as they were for it."""
+    job = default_service().get(run_id)
+    if job is None:
+        st.error("This run can't be read any more.")
+        return
+    show(job)
+    set_controls(job.config)
+    st.switch_page("train.py", query_params={"run": run_id})
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def zipped(_store: RunStore, run_id: str, updated: str) -> bytes | None:
+    """A run as a zip; `updated` makes a newer checkpoint another entry of the cache."""
+    run = _store.load(run_id)
+    if run is None or run.state is None:
+        return None
+    about = (run.name, run.versions, run.created, run.updated, run.seconds)
+    return export_zip(run.config, run.rows, run.state, *about)
+
+
+@st.dialog("Delete")
+def confirm_delete(store: RunStore, chosen: list[RunInfo]) -> None:
+    """Ask once before runs are gone."""
+    st.write(f"Delete {len(chosen)} run{'s' if len(chosen) > 1 else ''}? This can't be undone.")
+    if st.button("Delete", type="primary"):
+        for run in chosen:
+            default_service().forget(run.id)
+            store.delete(run.id)
+        st.rerun()
+
+
+def actions(store: RunStore, chosen: list[RunInfo]) -> None:
+    """What can be done with the selected runs."""
+    one = chosen[0] if len(chosen) == 1 else None
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if st.button("Open", type="primary", disabled=one is None) and one:
+            open_run(one.id)
+        few = 2 <= len(chosen) <= MOST_PINS
+        compare = st.button("Compare", disabled=not few, help=f"Two to {MOST_PINS} runs in one chart")
+        if compare and few:
+            pin([run.id for run in chosen[1:]])
+            open_run(chosen[0].id)
+        if st.button("Delete", disabled=not chosen):
+            confirm_delete(store, chosen)
+        data = zipped(store, one.id, one.updated.isoformat()) if one else None
+        st.download_button(
+            "Download",
+            data or b"",
+            f"{one.id if one else 'run'}.zip",
+            "application/zip",
+            disabled=data is None,
+        )
+        name = st.text_input(
+            "Name",
+            one.name if one else "",
+            disabled=one is None,
+            max_chars=80,
+            key=f"name-{one.id if one else ''}",
+        )
+        if one and name != one.name:
+            try:
+                store.rename(one.id, name)
+            except ValueError as error:
+                st.error(str(error))
+            else:
+                st.rerun()
+
+
+def import_run(store: RunStore) -> None:
+    """Take in a zip that was downloaded here or on another machine."""
+    upload = st.file_uploader("Import a run (zip, at most 5 MB)", type="zip", key="import")
+    if upload is None or st.session_state.get("imported") == upload.file_id:
+        return
+    try:
+        run_id = store.add(import_zip(upload.getvalue()))
+    except ValueError as error:
+        st.error(f"{upload.name} was not imported. {error}")
+    else:
+        st.session_state.imported = upload.file_id
+        st.toast(f"Imported as {run_id}")
+        st.rerun()
+
+
+store = default_service().store
+session_id()
+if store is None:
+    st.warning(f"Runs are not saved. {default_service().store_problem}")
+    st.stop()
+text = st.text_input("Filter", placeholder="words of the configuration or the name, such as: moons elbo")
+runs = [
+    run
+    for run in store.runs()
+    if all(word in f"{run.name} {run.words} {run.status}".lower() for word in text.lower().split())
+]
+if runs:
+    event = st.dataframe(
+        table_rows(runs),
+        column_config=COLUMNS,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="runs",
+    )
+    actions(store, [runs[i] for i in event.selection.rows if i < len(runs)])
+else:
+    st.info("No run matches." if text else "No run is stored yet. Open Train and press Train.")
+import_run(store)

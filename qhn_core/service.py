@@ -1,0 +1,259 @@
+"""The job service: what pages and the command line ask for, who shares a run, and what is stored."""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, TypeVar
+
+from qhn_core.config import RunConfig
+from qhn_core.execution import Workers, choose_workers, shard_seeds
+from qhn_core.jobs import FINAL, MOVING, Job, Limits, ServerFullError, Status, restored
+from qhn_core.problem import check_memory
+from qhn_core.scheduler import Scheduler
+from qhn_core.store import RunStore, StoreError
+from qhn_core.training import join_rows
+
+T = TypeVar("T")
+
+JOBS_KEPT = 256
+
+
+class JobService(Scheduler):
+    """Submits, pauses, steps, resumes and cancels jobs, and keeps them in a store if it has one.
+
+    >>> from qhn_core.execution import thread_workers
+    >>> service = JobService(thread_workers())
+    >>> job = service.submit(RunConfig(epochs=2))
+    >>> service.wait(job.id, seconds=60).status
+    <Status.DONE: 'done'>
+    >>> service.shutdown()
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        store: RunStore | None = None,
+        limits: Limits | None = None,
+        pace: bool = True,
+    ) -> None:
+        super().__init__(workers, pace)
+        self._limits = limits or Limits()
+        self.store = store
+        self.store_problem = ""
+        """Why runs are not saved, where they should be."""
+        if store is not None:
+            self._guard(store.mark_interrupted)  # what a dead server left running
+        self._thread.start()
+
+    # ---- what callers ask for
+
+    def submit(
+        self, config: RunConfig, paused: bool = False, session: str = "", reuse_finished: bool = True
+    ) -> Job:
+        """Start a run, or join one of the same config; `paused`: only make its initial state.
+
+        A finished run of the same config is served as it is, unless reuse_finished is False.
+        Raises ValueError where the config does not fit this machine or this server's limits,
+        ServerFullError where too many runs are under way.
+        """
+        self._limits.check(config)
+        check_memory(config)
+        with self._changed:
+            job = None if paused else self._same(config, reuse_finished)
+            if job is None:
+                self._check_room(session)
+                job = Job(
+                    config, [*shard_seeds(config, self._workers.count)], steps_left=0 if paused else None
+                )
+                self._add(job)
+                self._enqueue(job)
+            self._watch(job, session)
+            return job
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with that id, from memory or from the store, or None."""
+        with self._changed:
+            if job_id not in self._jobs and self.store is not None:
+                self._load(job_id)
+            return self._jobs.get(job_id)
+
+    def pause(self, job_id: str, session: str = "") -> Job:
+        """Let the chunk under way finish and start no further one; returns the paused job.
+
+        Where others watch the run too, it goes on for them, and this session gets a copy.
+        """
+        with self._changed:
+            job = self._own(self._known(job_id), session)
+            self._set(job, Status.PAUSED)
+            return job
+
+    def resume(self, job_id: str, n_epochs: int | None = None, session: str = "") -> Job:
+        """Go on: for n_epochs and then pause, or to the end; returns the job that goes on."""
+        with self._changed:
+            job = self._own(self._known(job_id), session)
+            if not job.final and job.status not in MOVING:
+                job.steps_left = n_epochs
+                job.last_seen = time.monotonic()
+                self._set(job, Status.RUNNING if job.epoch else Status.QUEUED)
+                self._enqueue(job)
+            return job
+
+    def cancel(self, job_id: str) -> None:
+        """Stop for good; what was trained stays readable."""
+        with self._changed:
+            self._set(self._known(job_id), Status.CANCELLED)
+
+    def leave(self, job_id: str, session: str) -> None:
+        """A session turns to another run; where nobody else watches this one, it is cancelled."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is not None:
+                job.sessions.discard(session)
+                if job.viewers <= 1 and job.status in (*MOVING, Status.PAUSED):
+                    self._set(job, Status.CANCELLED)
+
+    def forget(self, job_id: str) -> None:
+        """Stop a run that is about to be deleted, and let go of it."""
+        with self._changed:
+            if job_id in self._jobs:
+                job = self._jobs.pop(job_id)
+                if not job.final:
+                    job.status = Status.CANCELLED
+                    self._touch(job)
+
+    def view(self, job: Job, change: int) -> None:
+        """An event stream of the job opened (+1) or closed (-1)."""
+        with self._changed:
+            job.viewers += change
+            job.last_seen = time.monotonic()
+
+    def wait(self, job_id: str, seconds: float) -> Job:
+        """Block until the job is final or rests, at most `seconds`."""
+        with self._changed:
+            job = self._known(job_id)
+            self._changed.wait_for(lambda: job.resting, timeout=seconds)
+        return job
+
+    def shutdown(self) -> None:
+        """Save what runs, stop scheduling and end the workers."""
+        with self._changed:
+            self._closed = True
+            for job in self._jobs.values():
+                if job.status in MOVING:
+                    job.status = Status.INTERRUPTED
+                    self._save(job)
+            self._changed.notify_all()
+        self._thread.join()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self.store is not None:
+            self.store.close()
+
+    # ---- who has which job; all below is called with the lock held
+
+    def _same(self, config: RunConfig, reuse_finished: bool) -> Job | None:
+        alive = {*MOVING, Status.DONE} if reuse_finished else MOVING
+        for job in self._jobs.values():
+            if job.config == config and job.status in alive and job.steps_left is None:
+                return job
+        if reuse_finished and self.store is not None:
+            found = self._guard(self.store.find_finished, config)
+            return self._load(found) if found else None
+        return None
+
+    def _known(self, job_id: str) -> Job:
+        job = self._jobs.get(job_id) or self._load(job_id)
+        if job is None:
+            raise KeyError(f"run {job_id}: there is no such run")
+        return job
+
+    def _load(self, job_id: str) -> Job | None:
+        stored = None if self.store is None else self._guard(self.store.load, job_id)
+        if stored is None:
+            return None
+        parts = shard_seeds(stored.config, self._workers.count)
+        job = restored(
+            stored.config, job_id, stored.status, stored.message, stored.state, stored.rows, parts
+        )
+        self._add(job)
+        return job
+
+    def _check_room(self, session: str) -> None:
+        moving = [job for job in self._jobs.values() if job.status in MOVING]
+        if len(moving) >= self._limits.max_jobs:
+            raise ServerFullError(f"{len(moving)} runs are under way on this server; try again in a minute")
+        own = sum(session in job.sessions for job in moving) if session else 0
+        if own >= self._limits.max_jobs_per_session:
+            raise ServerFullError(f"{own} of your runs are under way; pause or wait for one of them")
+
+    def _watch(self, job: Job, session: str) -> None:
+        job.last_seen = time.monotonic()
+        if session:
+            job.sessions.add(session)
+
+    def _own(self, job: Job, session: str) -> Job:
+        """The job itself, or a copy that goes its own way where somebody else is watching too."""
+        if not session or job.viewers <= 1:
+            return job
+        copy = job.fork()
+        job.sessions.discard(session)
+        copy.sessions.add(session)
+        self._add(copy)
+        self._save(copy)
+        return copy
+
+    def _add(self, job: Job) -> None:
+        finished = [j.id for j in self._jobs.values() if j.final and not j.viewers]
+        for job_id in finished[: max(0, len(finished) - JOBS_KEPT)]:
+            del self._jobs[job_id]
+        self._jobs[job.id] = job
+
+    def _set(self, job: Job, status: Status) -> None:
+        if not job.final:
+            job.status = status
+            if status in FINAL or status == Status.PAUSED:
+                self._save(job)
+            self._touch(job)
+
+    def _tick(self, now: float) -> None:
+        """Once a second: tell who waits how long, and rest what nobody watches."""
+        for job in list(self._jobs.values()):
+            if job.status == Status.QUEUED and job in self._ready:
+                ahead = self._ready.index(job) + self._busy
+                job.message = f"{ahead} ahead in the queue" if ahead else ""
+                self._touch(job)
+            unwatched = job.sessions and not job.viewers and job.status in MOVING
+            if unwatched and now - job.last_seen > self._limits.grace_seconds:
+                job.message = "Interrupted, because nobody was watching."
+                job.status = Status.INTERRUPTED
+                self._save(job)
+                self._touch(job)
+
+    # ---- the store
+
+    def _guard(self, work: Callable[..., T], *arguments: Any) -> T | None:
+        """Do something with the store; where it fails, go on without one and say so."""
+        try:
+            return work(*arguments)
+        except StoreError as error:
+            self.store_problem, self.store = str(error), None
+            return None
+
+    def _save(self, job: Job) -> None:
+        if self.store is not None:
+            new = join_rows(job.chunks[job.saved_chunks :])
+            about = (job.id, job.config, job.status, job.state, new, job.message)
+            save = partial(self.store.checkpoint, *about, seconds=time.monotonic() - job.begun)
+            self._guard(save)
+            job.saved_chunks, job.saved_at = len(job.chunks), time.monotonic()
+
+
+@lru_cache(maxsize=1)
+def default_service() -> JobService:
+    """The service of this process, made at first use: workers, store and limits from the environment."""
+    try:
+        store, problem = RunStore(), ""
+    except StoreError as error:
+        store, problem = None, str(error)
+    service = JobService(choose_workers(), store, Limits.from_environment())
+    service.store_problem = problem
+    return service

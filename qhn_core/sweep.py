@@ -1,0 +1,91 @@
+"""Many runs at once: a grid over config fields, resumable, on any workers."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+
+from qhn_core.config import RunConfig
+from qhn_core.execution import Workers
+from qhn_core.jobs import Job, Limits, Status
+from qhn_core.service import JobService
+from qhn_core.store import RunStore
+
+POLL_SECONDS = 0.1
+NO_LIMITS = Limits(
+    max_jobs=10**6, max_jobs_per_session=10**6, max_seeds=10**6, max_epochs=10**9, max_qubits=62
+)
+
+
+def grid(fields: dict[str, list[Any]]) -> list[RunConfig]:
+    """All combinations of the given values of config fields, each different run once.
+
+    A field that the objective does not read (λ and h for MLE, h for ELBO) makes no further run.
+
+    >>> [c.in_words()[:28] for c in grid({"objective": ["mle", "elbo"], "regularization": [1, 10]})]
+    ['gaussian, MLE, chain-rule, 1', 'gaussian, ELBO λ=1, chain-ru', 'gaussian, ELBO λ=10, chain-r']
+    """
+    configs: dict[str, RunConfig] = {}
+    for values in itertools.product(*fields.values()):
+        chosen = dict(zip(fields, values, strict=True))
+        if chosen.get("objective") == "mle":
+            chosen.pop("regularization", None)
+        if chosen.get("objective") in ("mle", "elbo"):
+            chosen.pop("bandwidth", None)
+        config = RunConfig(**chosen)
+        configs[config.hash] = config
+    return list(configs.values())
+
+
+def run_sweep(
+    configs: Iterable[RunConfig],
+    workers: Workers,
+    store: RunStore,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Job]:
+    """Train every config that the store does not hold yet, and go on with those that it holds in part.
+
+    progress(done, total) counts epochs of all runs; an exception that it raises stops the sweep,
+    and what was trained so far is kept. Returns the finished jobs in the order of the configs.
+    """
+    service = JobService(workers, store, NO_LIMITS, pace=False)
+    try:
+        jobs = [_start(service, config, store) for config in configs]
+        total = sum(job.config.epochs for job in jobs)
+        while True:
+            over = all(job.resting for job in jobs)
+            if progress is not None:
+                progress(sum(job.config.epochs if job.final else job.epoch for job in jobs), total)
+            if over:
+                return jobs
+            time.sleep(POLL_SECONDS)
+    finally:
+        service.shutdown()
+
+
+def _start(service: JobService, config: RunConfig, store: RunStore) -> Job:
+    for info in store.runs():
+        if info.status == Status.INTERRUPTED and not info.imported and info.config == config.model_dump():
+            return service.resume(info.id)
+    return service.submit(config)
+
+
+def sweep_table(jobs: list[Job]) -> pd.DataFrame:
+    """One row per run: the fields that differ between runs, and the last epoch's scores over seeds."""
+    configs = pd.DataFrame([job.config.model_dump() for job in jobs])
+    differing = configs.loc[:, (configs.astype(str) != configs.astype(str).iloc[0]).any()]
+    scores = []
+    for job in jobs:
+        rows = job.rows()
+        last = rows["epoch"] == (rows["epoch"].max() if len(rows["epoch"]) else 0)
+        scores.append(
+            {
+                f"{name}_{f}": getattr(rows[name][last], f)() if last.any() else None
+                for name in ("test_bce", "test_accuracy")
+                for f in ("mean", "std")
+            }
+        )
+    status = pd.DataFrame({"status": [str(job.status) for job in jobs]})
+    return pd.concat([differing, pd.DataFrame(scores), status], axis=1)
