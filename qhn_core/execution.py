@@ -22,12 +22,17 @@ EPOCH_SECONDS = 0.3
 """An epoch of one part of a run should not hold a worker for much longer."""
 
 
+def _drop_tasks(executor: Executor) -> None:
+    executor.shutdown(wait=False, cancel_futures=True)
+
+
 @dataclass(frozen=True)
 class Workers:
-    """A way to make an executor, anew after a crash, and how many tasks it runs at once."""
+    """How to make an executor (anew after a crash) and to end it, and how many tasks it runs at once."""
 
     make: Callable[[], Executor]
     count: int
+    stop: Callable[[Executor], None] = _drop_tasks
 
 
 def choose_workers(scheduler: str | None = None, count: int | None = None) -> Workers:
@@ -84,7 +89,11 @@ def dask_workers(scheduler: str) -> Workers:
         executor: Any = client.get_executor(pure=False)
         return executor
 
-    return Workers(make, count)
+    def stop(executor: Executor) -> None:
+        executor.shutdown(wait=False)
+        client.close()
+
+    return Workers(make, count, stop)
 
 
 def leave_with_parent() -> None:

@@ -144,7 +144,7 @@ class JobService(Scheduler):
                     self._save(job)
             self._changed.notify_all()
         self._thread.join()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._workers.stop(self._executor)
         if self.store is not None:
             self.store.close()
 

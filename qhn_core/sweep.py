@@ -75,7 +75,7 @@ def _start(service: JobService, config: RunConfig, store: RunStore) -> Job:
 def sweep_table(jobs: list[Job]) -> pd.DataFrame:
     """One row per run: the fields that differ between runs, and the last epoch's scores over seeds."""
     configs = pd.DataFrame([job.config.model_dump() for job in jobs])
-    differing = configs.loc[:, (configs.astype(str) != configs.astype(str).iloc[0]).any()]
+    differing = configs.loc[:, [len({str(v) for v in configs[c]}) > 1 for c in configs]]
     scores = []
     for job in jobs:
         rows = job.rows()
