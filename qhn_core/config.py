@@ -4,13 +4,13 @@ import hashlib
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 DatasetName = Literal["gaussian", "moons", "rings"]
 SimulatorName = Literal["auto", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
 Objective = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 

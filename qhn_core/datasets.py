@@ -71,6 +71,8 @@ def load_dataset(
     """
     if name not in get_args(DatasetName):
         raise ValueError(f"dataset={name!r}: allowed are {', '.join(map(repr, get_args(DatasetName)))}")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: needed is a whole number, 0 or more")
     for field, count in (("n_train_per_class", n_train_per_class), ("n_test_per_class", n_test_per_class)):
         if count < 1:
             raise ValueError(f"{field}={count}: needed is a whole number, 1 or more")

@@ -50,7 +50,7 @@ class LandscapeScan:
         """
         changes = {"objective": objective, "regularization": regularization, "bandwidth": bandwidth}
         kept = {name: value for name, value in changes.items() if value is not None}
-        config = RunConfig(**{**self.config.model_dump(), **kept})
+        config = RunConfig(**{**self.config.model_dump(), "shots": None, **kept})
         n_qubits = config.n_qubits
         terms = Terms(
             self.expected_log_likelihood,

@@ -25,7 +25,8 @@ class Terms:
         if objective == "mle":
             return self.expected_log_likelihood
         penalty = self.kl if objective == "elbo" else self.mmd_squared
-        return self.expected_log_likelihood - regularization * penalty
+        with np.errstate(over="ignore"):  # an infinite objective is reported as divergence
+            return self.expected_log_likelihood - regularization * penalty
 
 
 def log_likelihoods(config: RunConfig, problem: Problem) -> Float:

@@ -11,6 +11,8 @@ from qhn_core.config import RunConfig
 from qhn_core.datasets import Dataset, load_dataset
 from qhn_core.network import BinaryNetwork, log_probabilities
 
+BYTES_PER_NETWORK = 128
+"""Peak memory of a run, per basis state: four tables of scores, and as much again for states."""
 CHUNK = 1024
 """Networks that are evaluated at once: (1024, 300) logits stay in the cache."""
 
@@ -40,26 +42,15 @@ class Problem:
 
 def check_memory(config: RunConfig) -> None:
     """Raise ValueError where the 2**n tables and states do not fit this machine's memory."""
-    needed = bytes_needed(config.n_qubits)
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > present:
-        largest = max(
-            (h for h in range(1, config.n_hidden) if bytes_needed(4 * h + 2) <= present), default=1
-        )
+    bits_present = (present // BYTES_PER_NETWORK).bit_length() - 1
+    if config.n_qubits > bits_present:
+        exponent = config.n_qubits + np.log2(BYTES_PER_NETWORK) - np.log2(1e9)
+        needed = f"{2.0**exponent:,.0f}" if exponent < 60 else f"10^{exponent * np.log10(2):.0f}"
         raise ValueError(
-            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, which need "
-            f"{_gigabytes(needed)} of memory; this machine has {_gigabytes(present)}: "
-            f"n_hidden may be 1 to {largest}"
+            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, which need {needed} GB of memory; "
+            f"this machine has {present / 1e9:,.0f} GB: n_hidden may be 1 to {(bits_present - 2) // 4}"
         )
-
-
-def bytes_needed(n_qubits: int) -> int:
-    """Peak memory of a run: four tables of scores, and as much again for states, 64 bytes per network."""
-    return int(128 * 2**n_qubits)
-
-
-def _gigabytes(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:,.0f} GB"
 
 
 def build_problem(config: RunConfig) -> Problem:

@@ -60,6 +60,9 @@ class JobService(Scheduler):
         check_memory(config)
         with self._changed:
             job = None if paused else self._same(config, reuse_finished)
+            if job is not None and job.final:
+                job.message = "This run was trained before; Reset and Resume train it again."
+                self._touch(job)
             if job is None:
                 self._check_room(session)
                 job = Job(

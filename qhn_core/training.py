@@ -74,7 +74,7 @@ class TrainingState:
         first = bad[np.argmin(self.diverged_at[bad])]
         return (
             f"{len(bad)} of {len(self.seeds)} seeds diverged, first seed {self.seeds[first]} at epoch "
-            f"{self.diverged_at[first]}: the angles or the objective are no longer finite. "
+            f"{self.diverged_at[first]}: the angles or the objective grew beyond all bounds. "
             "Lower the learning rate or λ."
         )
 
@@ -161,8 +161,9 @@ def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[Tra
     problem, simulator = build_problem(config), get_simulator(config.simulator, config.n_qubits)
     rows: list[Rows] = []
     for _ in range(min(n_epochs, config.epochs - state.epoch)):
-        if state.diverged_at.all():
-            break
+        if state.diverged_at.all():  # nothing moves, but other shards of the run count on
+            state = replace(state, epoch=state.epoch + 1)
+            continue
         state, row = _one_epoch(config, problem, simulator, state)
         rows.append(row)
     return state, join_rows(rows)
@@ -189,7 +190,8 @@ def _one_epoch(
         shifted = uniforms[:, 1:].reshape(len(alive), n_angles, 2, -1)
         gradient = sampled_gradient(config, problem, simulator, now.angles, shifted, prior, now.samples)
     angles = ascend(now.angles, gradient, now.learning_rate)
-    finite = np.asarray(np.isfinite(angles).all(axis=(1, 2, 3)))
+    # From 2**52 on, neighbouring numbers are a radian apart: an angle means nothing any more.
+    finite = np.asarray((np.abs(angles) < 2**52).all(axis=(1, 2, 3)))
     samples, terms, scores = _measure(
         config, problem, simulator, angles[finite], prior[finite], uniforms[finite, 0]
     )

@@ -18,7 +18,8 @@ class CirqReference(Simulator):
         angles = check_angles(angles)
         n_layers, _, n_qubits = angles.shape[1:]
         circuit = brickwork_circuit(n_qubits, n_layers)
-        simulator = cirq.Simulator(dtype=np.complex128)
+        # Untangled states would be multiplied in an order that changes from call to call.
+        simulator = cirq.Simulator(dtype=np.complex128, split_untangled_states=False)
         qubits = cirq.LineQubit.range(n_qubits)
         out = np.empty((len(angles), 2**n_qubits))
         for row, theta in zip(out, angles, strict=True):

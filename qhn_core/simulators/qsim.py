@@ -49,7 +49,7 @@ def _rotations(layers: Float) -> Complex:
 def _flat(matrices: Complex) -> list[list[float]]:
     """Each matrix of (B, d, d) as the flat list of real and imaginary parts that qsim reads."""
     as_floats = np.ascontiguousarray(matrices, dtype=np.complex64).view(np.float32)
-    rows: list[list[float]] = as_floats.reshape(len(matrices), -1).tolist()
+    rows: list[list[float]] = as_floats.reshape(len(matrices), 2 * matrices.shape[1] ** 2).tolist()
     return rows
 
 
