@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.components.controls import add_stop, sidebar_controls
+from pages.components.controls import sidebar_controls, want
 from pages.components.session import shown_job, start
 from pages.components.views import landscape
 from qhn_core.bits import Float
@@ -47,9 +47,7 @@ def cached_scan(config: RunConfig, plane: LandscapeConfig, center: Float) -> dic
 
 def take_from_view(field: str) -> None:
     """λ or h was released on the landscape: the sidebar and the URL follow."""
-    value = st.session_state.landscape[field]
-    add_stop(field, value)
-    st.session_state[field] = value
+    want({field: st.session_state.landscape[field]})
 
 
 config = sidebar_controls()

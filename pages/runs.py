@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.components.controls import set_controls
+from pages.components.controls import want_config
 from pages.components.session import pin, session_id, show
 from qhn_core.exchange import export_zip, import_zip
 from qhn_core.live import MOST_PINS
@@ -45,7 +45,7 @@ def open_run(run_id: str) -> None:
         st.error("This run can't be read any more.")
         return
     show(job)
-    set_controls(job.config)
+    want_config(job.config)
     st.switch_page("train.py", query_params={"run": run_id})
 
 

@@ -48,14 +48,20 @@ def pin_buttons(job: Job | None) -> None:
     """Keep this run's curves beside those of the next ones."""
     pins = pinned()
     full = len(pins) >= MOST_PINS or job is None or job.id in pins
-    if st.button(
-        "Pin", icon=":material/keep:", disabled=full, help="Keep these curves beside the next runs"
-    ):
-        pin([*pins, job.id])
-        st.rerun()
-    if pins and st.button("Unpin", icon=":material/keep_off:", help="Take all pinned curves away"):
-        pin([])
-        st.rerun()
+    st.button(
+        "Pin",
+        icon=":material/keep:",
+        disabled=full,
+        help="Keep these curves beside those of the next runs",
+        on_click=lambda: pin([*pins, job.id]),
+    )
+    if pins:
+        st.button(
+            "Unpin",
+            icon=":material/keep_off:",
+            help="Take all pinned curves away",
+            on_click=lambda: pin([]),
+        )
 
 
 def watch(job: Job, status: Status) -> None:

@@ -50,6 +50,8 @@ def sidebar_controls() -> RunConfig | None:
         st.session_state.link = {k: v for k, v in st.query_params.to_dict().items() if k not in NOT_FIELDS}
         for field in ("regularization", "bandwidth"):
             add_stop(field, st.session_state.link.get(field))
+    for field, value in st.session_state.pop("wanted", {}).items():
+        st.session_state[field] = value
     with st.sidebar:
         chosen = _main_controls()
         with st.expander("Advanced"):
@@ -73,15 +75,19 @@ def add_stop(field: str, value: Any) -> None:
     stops[field].append(float(value))
 
 
-def set_controls(config: RunConfig) -> None:
+def want(values: dict[str, Any]) -> None:
+    """Let the controls stand so when the sidebar is drawn next: a control that is drawn can't be set."""
+    for field in ("regularization", "bandwidth"):
+        add_stop(field, values.get(field))
+    st.session_state.wanted = values
+
+
+def want_config(config: RunConfig) -> None:
     """Set every control to what it was for a run."""
-    for field, value in config.model_dump().items():
-        if field in ("regularization", "bandwidth"):
-            value = getattr(config, "h" if field == "bandwidth" else field)
-            add_stop(field, value)
-        st.session_state[field] = value
-    st.session_state.exact = config.shots is None
-    st.session_state.shots = config.shots or default("shots")
+    exact = config.shots is None
+    shots = default("shots") if exact else config.shots
+    drawn = config.model_dump(exclude={"dataset_noise", "dataset_scale", "simulator"})
+    want({**drawn, "bandwidth": config.h, "exact": exact, "shots": shots})
 
 
 def _stops(field: str, options: list[float]) -> list[float]:
@@ -254,15 +260,10 @@ def _number(
     return value
 
 
-def _apply_preset(values: dict[str, Any]) -> None:
-    for field, value in values.items():
-        st.session_state[field] = value
-
-
 def _presets() -> None:
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, (text, values) in PRESETS.items():
-            st.button(name, help=text, on_click=_apply_preset, args=(values,), width="stretch")
+            st.button(name, help=text, on_click=want, args=(values,), width="stretch")
 
 
 def report_link() -> bool:
