@@ -11,12 +11,10 @@ from qhn_core import kernels
 from qhn_core.ansatz import bit_probabilities, check_angles, product_state
 from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
-from qhn_core.divergences import entropy, kernel_table, smooth
+from qhn_core.divergences import entropy, kernel_table, kl_to_uniform, smooth
 from qhn_core.objectives import check_shape, exact_terms, log_likelihoods
 from qhn_core.problem import Problem, build_problem
-from qhn_core.simulators import Simulator, get_simulator
-
-CIRCUITS_AT_ONCE = 64
+from qhn_core.simulators import Simulator, get_simulator, row_blocks
 
 
 def shifted_angles(angles: Float) -> Float:
@@ -50,8 +48,8 @@ def _shifted_objective(config: RunConfig, problem: Problem, angles: Float) -> Fl
     simulator = get_simulator(config.simulator, config.n_qubits)
     circuits = shifted_angles(angles).reshape(-1, *config.angle_shape)
     values = []
-    for i in range(0, len(circuits), CIRCUITS_AT_ONCE):
-        q = simulator.probabilities(circuits[i : i + CIRCUITS_AT_ONCE])
+    for block in row_blocks(len(circuits), config.n_qubits):
+        q = simulator.probabilities(circuits[block])
         values.append(exact_terms(config, problem, q).value(config.objective, config.regularization))
     plus, minus = np.concatenate(values).reshape(len(angles), -1, 2).transpose(2, 0, 1)
     return ((plus - minus) / 2).reshape(angles.shape)
@@ -82,9 +80,8 @@ def kl_of_circuits(simulator: Simulator, angles: Float) -> Float:
         one = bit_probabilities(angles[:, 0])
         both = np.stack([one, 1 - one], axis=-1).reshape(-1, 2)
         return np.log(2) * one.shape[1] - entropy(both).reshape(one.shape).sum(axis=1)
-    size = CIRCUITS_AT_ONCE
-    chunks = (simulator.probabilities(angles[i : i + size]) for i in range(0, len(angles), size))
-    return np.log(2) * angles.shape[-1] - np.concatenate([entropy(q) for q in chunks])
+    blocks = row_blocks(len(angles), angles.shape[-1])
+    return np.concatenate([kl_to_uniform(simulator.probabilities(angles[b])) for b in blocks])
 
 
 def _kl_gradient(config: RunConfig, angles: Float) -> Float:

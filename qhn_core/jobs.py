@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig
+from qhn_core.problem import BYTES_PER_NETWORK
 from qhn_core.training import Rows, RunResult, TrainingState, join_rows, merge_states, tidy
 
 
@@ -44,6 +45,7 @@ class Limits:
     max_seeds: int = 100
     max_epochs: int = 5000
     max_qubits: int = 22
+    max_memory_gb: int = 8
     grace_seconds: int = 60
     """A run that nobody watches goes on for so long."""
 
@@ -69,6 +71,12 @@ class Limits:
             raise ValueError(
                 f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits: this server allows at most "
                 f"{self.max_qubits}, n_hidden={(self.max_qubits - 2) // 4}"
+            )
+        needed = BYTES_PER_NETWORK * 2**config.n_qubits / 1e9
+        if needed > self.max_memory_gb:
+            raise ValueError(
+                f"n_hidden={config.n_hidden} needs {needed:.1f} GB of memory: this server allows "
+                f"{self.max_memory_gb} GB a run"
             )
 
 

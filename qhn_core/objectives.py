@@ -1,6 +1,6 @@
 """MLE, ELBO and SELBO, from the same few terms. All are maximised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -29,10 +29,15 @@ class Terms:
             return self.expected_log_likelihood - regularization * penalty
 
 
+def join_terms(parts: list[Terms]) -> Terms:
+    """The terms of several batches as those of one."""
+    return Terms(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Terms)))
+
+
 def log_likelihoods(config: RunConfig, problem: Problem) -> Float:
     """Training log-likelihood of every network (2**n,), summed or averaged as the config says."""
-    scale = 1 / len(problem.dataset.y_train) if config.likelihood == "mean" else 1.0
-    return scale * problem.train_log_likelihood
+    total = problem.train_log_likelihood
+    return total if config.likelihood == "sum" else total / len(problem.dataset.y_train)
 
 
 def exact_terms(config: RunConfig, problem: Problem, probabilities: Float) -> Terms:

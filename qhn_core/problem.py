@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -29,12 +29,12 @@ class Problem:
     test_log_likelihood: Float
     test_accuracy: Float
 
-    @property
+    @cached_property
     def train_bce(self) -> Float:
         """Binary cross entropy: minus the mean log-likelihood, nats, (2**n,)."""
         return -self.train_log_likelihood / len(self.dataset.y_train)
 
-    @property
+    @cached_property
     def test_bce(self) -> Float:
         """The same on the test set, (2**n,)."""
         return -self.test_log_likelihood / len(self.dataset.y_test)

@@ -15,7 +15,12 @@ from qhn_core.store import RunStore
 
 POLL_SECONDS = 0.1
 NO_LIMITS = Limits(
-    max_jobs=10**6, max_jobs_per_session=10**6, max_seeds=10**6, max_epochs=10**9, max_qubits=62
+    max_jobs=10**6,
+    max_jobs_per_session=10**6,
+    max_seeds=10**6,
+    max_epochs=10**9,
+    max_qubits=62,
+    max_memory_gb=10**9,
 )
 
 

@@ -16,12 +16,12 @@ import pandas as pd
 from qhn_core import kernels
 from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
-from qhn_core.evaluation import summarize
+from qhn_core.evaluation import SCORES, summarize
 from qhn_core.gradients import objective_gradient, sampled_gradient
-from qhn_core.objectives import Terms, exact_terms, sampled_terms
+from qhn_core.objectives import Terms, exact_terms, join_terms, sampled_terms
 from qhn_core.optimizer import ascend, decay_on_plateau
 from qhn_core.problem import Problem, build_problem
-from qhn_core.simulators import Simulator, get_simulator
+from qhn_core.simulators import Simulator, get_simulator, row_blocks
 
 Rows = dict[str, Any]
 """History columns as arrays of equal length, one entry per (epoch, seed)."""
@@ -128,22 +128,22 @@ def _measure(
     uniforms: Float,
 ) -> tuple[Index, Terms, dict[str, Float]]:
     """Samples (S, shots), the objective's terms and the networks' scores at angles (S, L, 2, n)."""
-    q = simulator.probabilities(angles)
-    exact = exact_terms(config, problem, q)
-    tables = {
-        "train_bce": problem.train_bce,
-        "train_accuracy": problem.train_accuracy,
-        "test_bce": problem.test_bce,
-        "test_accuracy": problem.test_accuracy,
-    }
-    exact_objective = exact.value(config.objective, config.regularization)
+    tables = {name: getattr(problem, name)[None] for name in SCORES}
+    exact_parts, score_parts = [], []
+    for block in row_blocks(len(angles), config.n_qubits):
+        q = simulator.probabilities(angles[block])
+        exact_parts.append(exact_terms(config, problem, q))
+        if config.shots is None:
+            score_parts.append({name: kernels.row_dots(q, table) for name, table in tables.items()})
+    exact = join_terms(exact_parts)
     if config.shots is None:
-        scores = {name: kernels.row_dots(q, table[None]) for name, table in tables.items()}
+        scores = {name: np.concatenate([part[name] for part in score_parts]) for name in SCORES}
         samples, terms = np.zeros((len(angles), 0), dtype=np.int64), exact
     else:
         samples = simulator.sample_indices(angles, uniforms)
-        scores = {name: table[samples].mean(axis=1) for name, table in tables.items()}
+        scores = {name: table[0][samples].mean(axis=1) for name, table in tables.items()}
         terms = sampled_terms(config, problem, samples, prior, exact.kl)
+    exact_objective = exact.value(config.objective, config.regularization)
     return samples, terms, {**scores, "exact_objective": exact_objective}
 
 

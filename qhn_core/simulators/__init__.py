@@ -8,11 +8,11 @@ from typing import Any
 
 import qsimcirq
 
-from qhn_core.simulators.base import Simulator
+from qhn_core.simulators.base import Simulator, row_blocks
 from qhn_core.simulators.cirq_reference import CirqReference
 from qhn_core.simulators.qsim import QSim
 
-__all__ = ["Availability", "Simulator", "available_simulators", "get_simulator"]
+__all__ = ["Availability", "Simulator", "available_simulators", "get_simulator", "row_blocks"]
 
 GPU_QUBITS = 20
 """From here on "auto" prefers a GPU; below, a call costs more than the CPU needs for the circuit."""

@@ -9,7 +9,17 @@ from qhn_core.ansatz import check_angles
 from qhn_core.bits import Bits, Float, Index, index_to_bits
 
 CHUNK_BYTES = 32 * 2**20
-"""Probabilities that are held at once while sampling many circuits."""
+"""Probabilities that are held at once, however many circuits there are."""
+
+
+def row_blocks(n_rows: int, n_qubits: int) -> list[slice]:
+    """A batch in slices whose probabilities fit CHUNK_BYTES; one slice at least, be it empty.
+
+    >>> row_blocks(3, n_qubits=21)
+    [slice(0, 2, None), slice(2, 4, None)]
+    """
+    size = max(1, CHUNK_BYTES // (8 * 2**n_qubits))
+    return [slice(start, start + size) for start in range(0, max(n_rows, 1), size)]
 
 
 class Simulator(ABC):
@@ -24,12 +34,9 @@ class Simulator(ABC):
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:
         """Measured basis states (B, shots): the inverse CDF of each circuit at `uniforms` (B, shots)."""
         angles = check_angles(angles)
-        rows = max(1, CHUNK_BYTES // (8 * 2 ** angles.shape[-1]))
+        blocks = row_blocks(len(angles), angles.shape[-1])
         return np.concatenate(
-            [
-                kernels.sample_table(self.probabilities(angles[i : i + rows]), uniforms[i : i + rows])
-                for i in range(0, max(len(angles), 1), rows)  # at least one, for an empty batch
-            ]
+            [kernels.sample_table(self.probabilities(angles[b]), uniforms[b]) for b in blocks]
         )
 
     def sample(self, angles: Float, shots: int, rng: np.random.Generator) -> Bits:
