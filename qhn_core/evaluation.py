@@ -9,7 +9,7 @@ from scipy.special import expit, logsumexp
 from qhn_core.bits import Float, Index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.problem import Problem, build_problem
-from qhn_core.simulators import get_simulator
+from qhn_core.simulators import get_simulator, row_blocks
 
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 NETWORKS_AT_ONCE = 2048
@@ -72,12 +72,13 @@ def mixture_scores(problem: Problem, probabilities: Float) -> dict[str, Float]:
 
 def predictive_mean(problem: Problem, probabilities: Float, x: Float) -> Float:
     """P(y = 1 | x) (B, n) of mixtures with weights (B, 2**n) at points x (n, 2)."""
+    count = len(problem.functions)
+    weights = np.array([np.bincount(problem.function_of, q, count) for q in probabilities])
     out = np.zeros((len(probabilities), len(x)))
-    used = np.flatnonzero(probabilities.max(axis=0) > 0)
-    for start in range(0, len(used), NETWORKS_AT_ONCE):
-        some = used[start : start + NETWORKS_AT_ONCE]
-        bits = index_to_bits(some, problem.network.n_bits)
-        out += probabilities[:, some] @ expit(problem.network.logits(bits, x))
+    for start in range(0, count, NETWORKS_AT_ONCE):
+        some = slice(start, start + NETWORKS_AT_ONCE)
+        bits = index_to_bits(problem.functions[some], problem.network.n_bits)
+        out += weights[:, some] @ expit(problem.network.logits(bits, x))
     return out
 
 
@@ -90,15 +91,10 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
     training set. Columns: {train,test}_{bce,accuracy}_{mean,std}.
     """
     problem = build_problem(config)
-    q = get_simulator(config.simulator, config.n_qubits).probabilities(best_angles)
-    tables = {name: getattr(problem, name) for name in SCORES}
-    top = q.argmax(axis=1)
     last = history[history.epoch == history.groupby("seed").epoch.transform("max")]
     rows: dict[str, dict[str, Float]] = {
         "last epoch": {name: last[name].to_numpy() for name in SCORES},
-        "average": {name: q @ table for name, table in tables.items()},
-        "mixture": mixture_scores(problem, q),
-        "most probable": {name: table[top] for name, table in tables.items()},
+        **_scores_at(config, problem, best_angles),
         "exhaustive search": {k: np.array([v]) for k, v in vars(exhaustive_search(problem)[1]).items()},
     }
     table = {
@@ -107,6 +103,27 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
         if len(values["test_bce"])
     }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("network")
+
+
+def _scores_at(config: RunConfig, problem: Problem, angles: Float) -> dict[str, dict[str, Float]]:
+    """Scores (S,) of the average, the mixture and the most probable network at angles (S, L, 2, n)."""
+    simulator = get_simulator(config.simulator, config.n_qubits)
+    tables = {name: getattr(problem, name) for name in SCORES}
+    parts = []
+    for block in row_blocks(len(angles), config.n_qubits):
+        q = simulator.probabilities(angles[block])
+        top = q.argmax(axis=1)
+        parts.append(
+            {
+                "average": {name: q @ table for name, table in tables.items()},
+                "mixture": mixture_scores(problem, q),
+                "most probable": {name: table[top] for name, table in tables.items()},
+            }
+        )
+    return {
+        way: {name: np.concatenate([part[way][name] for part in parts]) for name in SCORES}
+        for way in ("average", "mixture", "most probable")
+    }
 
 
 def decision_surfaces(problem: Problem, samples: Index, top: int, axes: tuple[Float, Float]) -> list[Float]:

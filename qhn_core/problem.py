@@ -28,6 +28,10 @@ class Problem:
     train_accuracy: Float
     test_log_likelihood: Float
     test_accuracy: Float
+    functions: Index
+    """Basis states of the distinct networks (R,): those whose hidden neurons are in sorted order."""
+    function_of: Index
+    """Which of `functions` each of the 2**n networks is."""
 
     @cached_property
     def train_bce(self) -> Float:
@@ -88,7 +92,7 @@ def _build(
         scores[2, rows], scores[3, rows] = _score(network, bits, dataset.x_test, dataset.y_test)
     tables = scores[:, which]
     tables.setflags(write=False)
-    return Problem(dataset, network, *tables)
+    return Problem(dataset, network, tables[0], tables[1], tables[2], tables[3], functions, which)
 
 
 def _distinct_functions(network: BinaryNetwork) -> tuple[Index, Index]:
