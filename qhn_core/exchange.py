@@ -202,9 +202,9 @@ def _check_entry(entry: zipfile.ZipInfo, most: int, methods: tuple[int, ...], wh
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> bytes:
     declared = entry.file_size
-    # zipfile cuts a member off at its declared size. Ask for one byte more, so that a header that
-    # lies shows, without unpacking all that lies behind it.
-    entry.file_size = declared + 2
+    # zipfile cuts a member off at its declared size. Let it go a block beyond, and ask for one byte
+    # more, so that a header that lies shows, without unpacking all that lies behind it.
+    entry.file_size = declared + 65_536
     with archive.open(entry) as member:
         content = member.read(declared + 1)
     if len(content) != declared:
@@ -322,7 +322,7 @@ def import_zip(
     for key, same in (("best", state.best_angles), ("last", state.angles)):
         if angles[key].tobytes() != same.tobytes():
             raise ValueError(f"angles.npz: {key} differs from state.npz; they must be the same")
-    rows = _read_csv(members["history.csv"])
+    rows = _read_csv(members["history.csv"], max_unpacked_bytes // ROW.itemsize)
     check_history(config, state, rows)
     given = about.model_dump(exclude={"format"})
     return StoredRun(config, _status(config, state), state, rows, imported=True, **given)
@@ -341,25 +341,27 @@ def _parse(model: type[Model], members: dict[str, bytes], member: str) -> Model:
         raise ValueError(f"{member}: {explain(error)[:500]}") from error
 
 
-def _read_csv(content: bytes) -> Rows:
+def _read_csv(content: bytes, max_rows: int) -> Rows:
     """history.csv as rows: whole numbers in seed and epoch, the rest as repr wrote it."""
     header, _, body = content.partition(b"\n")
     if header != ",".join(HISTORY_COLUMNS).encode():
         raise ValueError(
             f"history.csv: found columns {header[:300]!r}; allowed: {','.join(HISTORY_COLUMNS)}"
         )
+    if (lines := body.count(b"\n") + body.count(b"\r")) > max_rows:  # short ones are larger as numbers
+        raise ValueError(f"history.csv: {lines} rows; allowed: {max_rows}")
     table = np.empty((0, len(HISTORY_COLUMNS)))
     try:
         if body:
-            lines = io.StringIO(body.decode("ascii"))
-            table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
+            text = io.TextIOWrapper(io.BytesIO(body), "ascii")
+            table = np.loadtxt(text, delimiter=",", comments=None, ndmin=2)
         if table.shape[1] != len(HISTORY_COLUMNS):
             raise ValueError(f"found {table.shape[1]} columns; allowed: {len(HISTORY_COLUMNS)}")
     except Exception as error:  # also the warnings of loadtxt, where they are errors
         raise ValueError(f"history.csv: {str(error)[:300]}") from error
     rows: Rows = dict(zip(HISTORY_COLUMNS, table.T.copy(), strict=True))
     for column in ("seed", "epoch"):
-        whole = (rows[column] >= 0) & (rows[column] < 2**53) & (rows[column] % 1 == 0)
+        whole = (rows[column] >= 0) & (rows[column] < 2**53) & (rows[column] == np.floor(rows[column]))
         _require(whole, rows[column], f"history.csv: {column}", "whole numbers")
         rows[column] = rows[column].astype(np.int64)
     return rows
@@ -408,9 +410,13 @@ def check_history(config: RunConfig, state: TrainingState, rows: Rows | pd.DataF
         )
     seeds, epochs = np.asarray(rows["seed"]), np.asarray(rows["epoch"])
     order = np.lexsort((epochs, seeds))
-    expected_seeds = np.repeat(state.seeds, last)
-    expected_epochs = np.arange(needed) - np.repeat(np.cumsum(last) - last, last) + 1
-    wrong = order[(seeds[order] != expected_seeds) | (epochs[order] != expected_epochs)]
+    found = np.stack([seeds[order], epochs[order]], axis=1)
+    epochs_of_seed = np.arange(needed) - np.repeat(np.cumsum(last) - last, last) + 1
+    expected = np.stack([np.repeat(state.seeds, last), epochs_of_seed], axis=1)
+    wrong = np.flatnonzero((found != expected).any(axis=1))
     if wrong.size:
-        found = f"seed {seeds[wrong[0]]} epoch {epochs[wrong[0]]}"
-        raise ValueError(f"history.csv: found {found}; allowed: each seed and epoch up to the state, once")
+        (seed, epoch), (s, e) = found[wrong[0]], expected[wrong[0]]
+        raise ValueError(
+            f"history.csv: found seed {seed} epoch {epoch} in place of seed {s} epoch {e}; allowed: each "
+            "seed and epoch up to the state, once"
+        )

@@ -58,8 +58,8 @@ DAMAGED = (
 )
 OTHERWISE = "The store cannot be used as it is. Set QHN_HOME to another folder to start an empty one"
 ADVICE = {
-    sqlite3.SQLITE_FULL: "The disk is full. Free some space, or set QHN_HOME to a folder on another disk",
-    sqlite3.SQLITE_IOERR: "The disk failed or is full. Set QHN_HOME to a folder on another one",
+    sqlite3.SQLITE_FULL: "Free some space, or set QHN_HOME to a folder on another disk",
+    sqlite3.SQLITE_IOERR: "The disk failed, or is full. Set QHN_HOME to a folder on another disk",
     sqlite3.SQLITE_READONLY: WRITABLE,
     sqlite3.SQLITE_CANTOPEN: WRITABLE,
     sqlite3.SQLITE_PERM: WRITABLE,
