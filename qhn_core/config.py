@@ -12,6 +12,7 @@ Objective = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it
 Count = Annotated[int, Field(ge=1)]
+Gate = tuple[Annotated[int, Field(ge=0)], Literal[0, 1], Annotated[int, Field(ge=0)]]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -124,8 +125,13 @@ class RunConfig(_Config):
 class LandscapeConfig(_Config):
     """A square grid on a plane through theta*: which plane, how wide, how fine."""
 
-    plane: Literal["random"] = Field("random", description="two random orthonormal directions")
-    seed: Seed = Field(0, description="seed of the directions")
+    plane: Literal["random", "random-ry", "gates", "principal", "hessian", "gradient", "optima"] = Field(
+        "random", description="how the two directions are chosen; see `planes`"
+    )
+    gates: tuple[Gate, Gate] = Field(
+        ((0, 0, 0), (0, 0, 1)), description="for plane='gates': (layer, 0 = RY or 1 = RZ, qubit), from 0"
+    )
+    seed: Seed = Field(0, description="seed of random directions")
     radius: Annotated[float, Field(gt=0, le=100)] = Field(
         2 * np.pi, description="half the side of the plane: distance in angle space, radians"
     )

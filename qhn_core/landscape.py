@@ -11,6 +11,7 @@ from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.divergences import correlator_spectrum, correlator_weights, entropy
 from qhn_core.objectives import Terms
+from qhn_core.planes import Plane, choose_plane
 from qhn_core.problem import build_problem
 from qhn_core.simulators import get_simulator
 
@@ -28,10 +29,7 @@ class LandscapeScan:
 
     config: RunConfig
     landscape_config: LandscapeConfig
-    center: Float
-    """theta*, (n_layers, 2, n_qubits), radians."""
-    directions: Float
-    """Two orthonormal directions, (2, n_layers, 2, n_qubits)."""
+    plane: Plane
     axis: Float
     """Distances from theta*, (n,), radians."""
     expected_log_likelihood: Float
@@ -60,23 +58,17 @@ class LandscapeScan:
         return terms.value(config.objective, config.regularization)
 
 
-def random_plane(landscape_config: LandscapeConfig, shape: tuple[int, ...]) -> Float:
-    """Two random orthonormal directions in angle space: (2, *shape), seeded."""
-    rng = np.random.default_rng(landscape_config.seed)
-    size = int(np.prod(shape))
-    columns, _ = np.linalg.qr(rng.standard_normal((size, 2)))
-    return np.ascontiguousarray(columns.T).reshape(2, *shape)
-
-
 def scan_landscape(
     config: RunConfig,
     landscape_config: LandscapeConfig,
     angles: Float,
     progress: Callable[[int, int], None] | None = None,
+    seed_row: int = 0,
 ) -> LandscapeScan:
     """Scan the plane through theta* = angles (n_layers, 2, n_qubits), exactly.
 
     progress(done, total) counts grid points; an exception that it raises stops the scan.
+    seed_row: the seed of the run that ended in theta*, for planes that look at its training.
 
     >>> config = RunConfig(n_hidden=1)
     >>> scan = scan_landscape(config, LandscapeConfig(resolution=11), np.zeros(config.angle_shape))
@@ -93,13 +85,13 @@ def scan_landscape(
     scale = 1 / len(problem.dataset.y_train) if config.likelihood == "mean" else 1.0
     n = landscape_config.resolution
     axis = np.linspace(-landscape_config.radius, landscape_config.radius, n)
-    directions = random_plane(landscape_config, config.angle_shape)
+    plane = choose_plane(config, landscape_config, angles, seed_row)
     y, x = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
 
     def scan_points(start: int) -> tuple[Float, Float, Float]:
         rows = slice(start, start + POINTS_AT_ONCE)
-        plane = np.tensordot(np.stack([x[rows], y[rows]], axis=1), directions, axes=1)
-        q = simulator.probabilities(angles + plane)
+        offsets = np.tensordot(np.stack([x[rows], y[rows]], axis=1), plane.directions, axes=1)
+        q = simulator.probabilities(plane.center + offsets)
         return scale * (q @ problem.train_log_likelihood), entropy(q), correlator_spectrum(q)
 
     parts = []
@@ -112,8 +104,7 @@ def scan_landscape(
     return LandscapeScan(
         config,
         landscape_config,
-        angles,
-        directions,
+        plane,
         axis,
         expected.reshape(n, n),
         entropies.reshape(n, n),

@@ -1,0 +1,152 @@
+"""Planes through theta*: two orthonormal directions in angle space, and how they were chosen."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from qhn_core.bits import Float
+from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.gradients import objective_gradient
+from qhn_core.training import advance, initial_state
+
+HESSIAN_STEP = 1e-4
+"""Radians; the central difference of exact gradients is then right to about 1e-8."""
+OBJECTIVES = ("mle", "elbo", "selbo")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane through `center` (n_layers, 2, n_qubits)."""
+
+    center: Float
+    directions: Float
+    """Orthonormal, (2, n_layers, 2, n_qubits)."""
+    labels: tuple[str, str]
+    """What each direction is, with its share of the variance, curvature or angle."""
+    points: tuple[tuple[str, float, float], ...] = ()
+    """Named points in the plane, by their coordinates in radians."""
+
+
+def choose_plane(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int = 0) -> Plane:
+    """The plane that `plane.plane` names, through theta* = center (n_layers, 2, n_qubits).
+
+    seed_row: the seed of the run that ended in theta*, for planes that look at its training.
+    """
+    makers = {
+        "random": _random,
+        "random-ry": _random_ry,
+        "gates": _gates,
+        "principal": _principal,
+        "hessian": _hessian,
+        "gradient": _gradient,
+        "optima": _optima,
+    }
+    return makers[plane.plane](config, plane, center, seed_row)
+
+
+def orthonormal(first: Float, second: Float) -> Float:
+    """Two arrays of one shape as orthonormal directions, the first along `first` (Gram-Schmidt).
+
+    Raises ValueError where they span no plane.
+    """
+    a = first / max(np.linalg.norm(first), np.finfo(float).tiny)
+    rest = second - (a * second).sum() * a
+    if not (np.isclose(np.linalg.norm(a), 1) and np.linalg.norm(rest) > 1e-9 * np.linalg.norm(second)):
+        raise ValueError("the two directions are parallel or zero: they span no plane")
+    return np.stack([a, rest / np.linalg.norm(rest)])
+
+
+def _random(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    draws = np.random.default_rng(plane.seed).standard_normal((2, *center.shape))
+    return Plane(center, orthonormal(*draws), ("random direction 1", "random direction 2"))
+
+
+def _random_ry(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    draws = np.random.default_rng(plane.seed).standard_normal((2, *center.shape))
+    draws[:, :, 1] = 0.0
+    return Plane(center, orthonormal(*draws), ("random RY direction 1", "random RY direction 2"))
+
+
+def _gates(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    directions = np.zeros((2, *center.shape))
+    labels = []
+    for direction, (layer, axis, qubit) in zip(directions, plane.gates, strict=True):
+        if layer >= config.n_layers or qubit >= config.n_qubits:
+            raise ValueError(
+                f"gates={plane.gates}: layer {layer}, qubit {qubit} is not in a circuit of "
+                f"{config.n_layers} layers and {config.n_qubits} qubits (counted from 0)"
+            )
+        direction[layer, axis, qubit] = 1.0
+        labels.append(f"{('RY', 'RZ')[axis]} of qubit {qubit + 1}, layer {layer + 1}")
+    return Plane(center, orthonormal(*directions), (labels[0], labels[1]))
+
+
+def trajectory(config: RunConfig, seed_row: int) -> Float:
+    """Angles of one seed after every epoch, (epochs + 1, n_layers, 2, n_qubits): trained once more."""
+    state = initial_state(config, np.array([seed_row]))
+    angles = [state.angles[0]]
+    for _ in range(config.epochs):
+        state, _ = advance(config, state, 1)
+        angles.append(state.angles[0])
+    return np.array(angles)
+
+
+def _principal(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    """The two principal components of the way to theta* (Li et al. 2018, arXiv:1712.09913)."""
+    path = trajectory(config, seed_row)
+    steps = (path - center).reshape(len(path), -1)
+    _, sizes, components = np.linalg.svd(steps, full_matrices=False)
+    share = sizes**2 / (sizes**2).sum()
+    directions = orthonormal(*components[:2].reshape(2, *center.shape))
+    labels = [f"principal component {i + 1} ({share[i]:.0%} of the path)" for i in range(2)]
+    return Plane(center, directions, (labels[0], labels[1]))
+
+
+def hessian_eigenvectors(config: RunConfig, center: Float, count: int = 2) -> tuple[Float, Float]:
+    """(eigenvalues, eigenvectors (count, L, 2, n)) of largest size of the exact objective's Hessian.
+
+    Hessian-vector products are central differences of the exact chain-rule gradient; Lanczos is scipy's.
+    """
+    exact = config.model_copy(update={"gradient": "chain-rule", "shots": None})
+
+    def product(vector: Float) -> Float:
+        step = HESSIAN_STEP * vector.reshape(center.shape)
+        plus, minus = objective_gradient(exact, np.stack([center + step, center - step]))
+        return ((plus - minus) / (2 * HESSIAN_STEP)).ravel()
+
+    size = center.size
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(size)
+    values, vectors = eigsh(operator, k=count, which="LM", v0=start)
+    order = np.argsort(-np.abs(values))
+    return values[order], vectors.T[order].reshape(count, *center.shape)
+
+
+def _hessian(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    values, vectors = hessian_eigenvectors(config, center)
+    labels = [f"Hessian eigenvector {i + 1} ({values[i]:.3g} nats/rad²)" for i in range(2)]
+    return Plane(center, orthonormal(*vectors), (labels[0], labels[1]))
+
+
+def _gradient(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    exact = config.model_copy(update={"gradient": "chain-rule", "shots": None})
+    slope = objective_gradient(exact, center[None])[0]
+    normal = np.random.default_rng(plane.seed).standard_normal(center.shape)
+    size = f"{np.linalg.norm(slope):.3g} nats/rad"
+    return Plane(center, orthonormal(slope, normal), (f"gradient ({size})", "random normal"))
+
+
+def _optima(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    """The plane through the three optima that MLE, ELBO and SELBO reach from the same initial angles."""
+    best = []
+    for objective in OBJECTIVES:
+        own = config.model_copy(update={"objective": objective})
+        state, _ = advance(own, initial_state(own, np.array([seed_row])), own.epochs)
+        best.append(state.best_angles[0])
+    # An angle and the same plus a full turn are one circuit: take the nearest copies.
+    best = [best[0], *(best[0] + np.angle(np.exp(1j * (b - best[0]))) for b in best[1:])]
+    directions = orthonormal(best[1] - best[0], best[2] - best[0])
+    places = [[float((d * (b - best[0])).sum()) for d in directions] for b in best]
+    points = tuple((f"{name.upper()}*", x, y) for name, (x, y) in zip(OBJECTIVES, places, strict=True))
+    return Plane(best[0], directions, ("from MLE* to ELBO*", "its normal towards SELBO*"), points)
