@@ -113,7 +113,7 @@ function createLandscape(parent) {
   }
 
   function decode(data) {
-    const same = ["axis", "expected_log_likelihood", "entropy", "correlators", "n_qubits"].every((key) => inputs[key] === data[key])
+    const same = ["axis", "expected_log_likelihood", "entropy", "correlators", "n_qubits", "axis_label_x"].every((key) => inputs[key] === data[key])
       && String(inputs.shape) === String(data.shape);
     if (same) return false;
     inputs = data;
@@ -159,6 +159,10 @@ function createLandscape(parent) {
     return Array.from({ length: ny }, (_, iy) => values.subarray(iy * nx, (iy + 1) * nx));
   }
 
+  function heights(values) {
+    return (inputs.points ?? [["θ*", 0, 0]]).map(([, x, y]) => values[nearest(axis, y) * nx + nearest(axis, x)]);
+  }
+
   function extent(values) {
     let low = Infinity, high = -Infinity;
     for (const value of values) {
@@ -193,7 +197,7 @@ function createLandscape(parent) {
     const values = root.landscapeValues[name];
     const z = rows(values);
     const x = Array.from(axis);
-    const at = [x[centre % nx], x[Math.floor(centre / nx)]];
+    const points = inputs.points ?? [["θ*", 0, 0]];
     const label = name.toUpperCase();
     const ticks = piTicks(axis);
     const titles = [{ text: inputs.axis_label_x ?? "" }, { text: inputs.axis_label_y ?? "" }];
@@ -202,7 +206,7 @@ function createLandscape(parent) {
         { type: "surface", x, y: x, z, cmin: range[0], cmax: range[1], colorscale: "Cividis", colorbar: colorbar(),
           lighting: { ambient: 0.75, diffuse: 0.5, specular: 0.05 }, hovertemplate: `%{z:.3~s} nats<extra>${label}</extra>`,
           contours: { x: { highlight: false }, y: { highlight: false }, z: { highlight: false } } },
-        { type: "scatter3d", mode: "markers+text", x: [at[0]], y: [at[1]], z: [values[centre]], text: ["θ*"], textposition: "top center",
+        { type: "scatter3d", mode: "markers+text", x: points.map((p) => p[1]), y: points.map((p) => p[2]), z: heights(values), text: points.map((p) => p[0]), textposition: "top center",
           textfont: { size: 14, color: themes.theme.text }, marker: { symbol: "cross", size: 4, color: themes.theme.text }, hoverinfo: "skip" },
       ];
       const side = (title) => ({ ...ticks, title: { text: title.text.split(/[,(]/)[0].trim(), font: { size: 10 } }, tickfont: { size: 10 }, showspikes: false });
@@ -217,7 +221,7 @@ function createLandscape(parent) {
       { type: "heatmap", x, y: x, z, zmin: range[0], zmax: range[1], zsmooth: "fast", colorscale: "Cividis", colorbar: colorbar(), hoverinfo: "none" },
       { type: "contour", x, y: x, z, visible: !light, autocontour: false, showscale: false, hoverinfo: "skip",
         contours: { coloring: "none", ...contourLevels(range) }, line: { width: 0.7, color: "rgba(255,255,255,0.5)", smoothing: 0 } },
-      { type: "scatter", mode: "markers+text", x: [0], y: [0], text: ["θ*"], textposition: "top right", hoverinfo: "skip",
+      { type: "scatter", mode: "markers+text", x: points.map((p) => p[1]), y: points.map((p) => p[2]), text: points.map((p) => p[0]), textposition: "top right", hoverinfo: "skip",
         textfont: { size: 13, color: "#111", shadow: "0 0 3px #fff, 0 0 3px #fff, 0 0 5px #fff" },
         marker: { symbol: "cross", size: 9, color: "#111", line: { color: "#fff", width: 1.2 } } },
     ];
@@ -241,9 +245,9 @@ function createLandscape(parent) {
     }
     const z = rows(root.landscapeValues[name]);
     if (mode === "3d") {
-      const level = root.landscapeValues[name][centre];
+      const levels = heights(root.landscapeValues[name]);
       chart.layout.scene.zaxis.range = [...range];
-      Plotly.react(div, [{ ...div.data[0], z, cmin: range[0], cmax: range[1] }, { ...div.data[1], z: [level] }], chart.layout, PLOT_CONFIG);
+      Plotly.react(div, [{ ...div.data[0], z, cmin: range[0], cmax: range[1] }, { ...div.data[1], z: levels }], chart.layout, PLOT_CONFIG);
       return;
     }
     const { start, end, size } = contourLevels(range);

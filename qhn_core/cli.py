@@ -12,10 +12,12 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
-from qhn_core.config import RunConfig, explain
+from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.exchange import export_zip, import_zip
 from qhn_core.execution import choose_workers
 from qhn_core.jobs import Status
+from qhn_core.landscape import roughness_table, save_scan, scan_landscape
+from qhn_core.offline import caption, landscape_html
 from qhn_core.simulators import available_simulators, get_simulator
 from qhn_core.store import RunStore, StoreError, save_run
 from qhn_core.sweep import grid, run_sweep, sweep_table
@@ -56,6 +58,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     runs.add_argument("run", nargs="?", help="id of the run; for import, the zip file")
     runs.add_argument("--out", type=Path, metavar="FILE", help="for export: the zip file to write")
+
+    landscape = _command(
+        commands,
+        "landscape",
+        run_landscape,
+        "Train, scan a plane through the best seed's theta*, and say how rough each surface is.",
+    )
+    _add_config_options(landscape)
+    for name, field in LandscapeConfig.model_fields.items():
+        if name != "gates":
+            option = "--plane-seed" if name == "seed" else "--" + name
+            text = field.description or ""
+            landscape.add_argument(option, dest=f"plane_{name}", metavar=_metavar(field), help=text)
+    landscape.add_argument("--html", type=Path, metavar="FILE", help="write a page that works offline")
+    landscape.add_argument("--npz", type=Path, metavar="FILE", help="write the grid as numpy arrays")
+    _add_json_option(landscape)
 
     _command(commands, "simulators", run_simulators, "List the simulators and say why one is missing.")
     return parser
@@ -171,6 +189,41 @@ def run_sweep_command(arguments: argparse.Namespace) -> int:
     else:
         print(table.to_string(index=False, float_format="{:.4f}".format))
     return 0 if all(job.status == Status.DONE for job in jobs) else FAILED
+
+
+def run_landscape(arguments: argparse.Namespace) -> int:
+    """`qhn landscape`: the same scan, and the same page, as the dashboard's."""
+    config = RunConfig(**{name: _value(name, text) for name, text in _given(arguments).items()})
+    given = {name: getattr(arguments, f"plane_{name}", None) for name in LandscapeConfig.model_fields}
+    plane = LandscapeConfig(**{name: text for name, text in given.items() if text is not None})
+    result = _train_with_progress(config)
+    best = int(result.state.best_objective.argmax())
+    with tqdm(unit="point", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        scan = scan_landscape(config, plane, result.best_angles[best], show, best)
+    if arguments.html is not None:
+        arguments.html.write_text(landscape_html(scan, caption(scan, best)))
+    if arguments.npz is not None:
+        save_scan(arguments.npz, scan)
+    table = roughness_table(scan)
+    if arguments.json:
+        report = {
+            "config": config.model_dump(),
+            "landscape_config": plane.model_dump(),
+            "seed": best,
+            "directions": list(scan.plane.labels),
+            "roughness": table.to_dict(),
+        }
+        print(json.dumps(report, allow_nan=False))
+    else:
+        print(
+            f"{caption(scan, best)}\n{scan.plane.labels[0]}; {scan.plane.labels[1]}\n\n{table.to_string()}"
+        )
+    return 0
 
 
 def run_runs(arguments: argparse.Namespace) -> int:

@@ -4,8 +4,11 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import pandas as pd
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
@@ -13,6 +16,7 @@ from qhn_core.divergences import correlator_spectrum, correlator_weights, entrop
 from qhn_core.objectives import Terms
 from qhn_core.planes import Plane, choose_plane
 from qhn_core.problem import build_problem
+from qhn_core.roughness import roughness
 from qhn_core.simulators import get_simulator
 
 POINTS_AT_ONCE = 8
@@ -109,4 +113,31 @@ def scan_landscape(
         expected.reshape(n, n),
         entropies.reshape(n, n),
         correlators.reshape(n, n, -1),
+    )
+
+
+def roughness_table(
+    scan: LandscapeScan, regularization: float | None = None, bandwidth: float | None = None
+) -> pd.DataFrame:
+    """The measures of `roughness` for MLE, ELBO and SELBO on one plane; λ and h default to the config's."""
+    spacing = float(scan.axis[1] - scan.axis[0])
+    columns = {
+        name.upper(): roughness(scan.values(name, regularization, bandwidth), spacing)
+        for name in ("mle", "elbo", "selbo")
+    }
+    return pd.DataFrame(columns)
+
+
+def save_scan(path: Path | BinaryIO, scan: LandscapeScan) -> None:
+    """Write the scan's arrays and both configs (as JSON text) into an npz file, without pickle."""
+    np.savez_compressed(
+        path,
+        config=np.array(scan.config.model_dump_json()),
+        landscape_config=np.array(scan.landscape_config.model_dump_json()),
+        center=scan.plane.center,
+        directions=scan.plane.directions,
+        axis=scan.axis,
+        expected_log_likelihood=scan.expected_log_likelihood,
+        entropy=scan.entropy,
+        correlators=scan.correlators,
     )

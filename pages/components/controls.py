@@ -14,7 +14,7 @@ BANDWIDTHS = [0.25 * k for k in range(1, 25)] + [7.0, 8.0, 10.0, 12.0, 14.0, 20.
 MOST_HIDDEN = 5
 PAGE_DEFAULTS = {"n_seeds": 8}
 """Where the page starts from something else than RunConfig: enough seeds for a band."""
-NOT_FIELDS = {"run", "pins", "embed", "embed_options"}
+NOT_FIELDS = {"run", "pins", "plane", "radius", "resolution", "plane_seed", "embed", "embed_options"}
 """URL parameters that are no field of a run."""
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Paper": (

@@ -1,0 +1,89 @@
+"""A landscape as one HTML file that works without a server or a network, sliders and all."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from plotly.offline import get_plotlyjs
+
+from qhn_core.bits import Float
+from qhn_core.landscape import LandscapeScan
+
+ASSETS = Path(__file__).parents[1] / "assets"
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Loss landscape of a quantum hypernetwork</title>
+<style>
+:root { color-scheme: light dark; --st-font: system-ui, sans-serif; --st-primary-color: #B5399B;
+  --st-text-color: #1F2430; --st-background-color: #FFFFFF; --st-secondary-background-color: #F4F5F7;
+  --st-border-color: #DDE1E7; --st-base-radius: 0.3rem; }
+@media (prefers-color-scheme: dark) { :root { --st-primary-color: #D65FBD; --st-text-color: #E4E7EC;
+  --st-background-color: #14171C; --st-secondary-background-color: #1E232B; --st-border-color: #333A45; } }
+body { margin: 1.5rem; font-family: var(--st-font); color: var(--st-text-color);
+  background: var(--st-background-color); }
+</style>
+<div id="landscape"></div>
+<script>%(plotly)s</script>
+<script type="module">
+%(component)s
+const root = document.getElementById("landscape").attachShadow({ mode: "open" });
+const style = document.createElement("style");
+style.textContent = %(css)s;
+root.append(style);
+window.__qhnPlotly = new Map([["inline", Promise.resolve(window.Plotly)]]);
+showLandscape({ data: %(data)s, parentElement: root, setStateValue() {}, setTriggerValue() {} });
+</script>
+</html>
+"""
+
+
+def encoded(values: Float) -> str:
+    """Float64 numbers, little-endian, as base64 text."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode()
+
+
+def view_data(scan: LandscapeScan, regularization: float, bandwidth: float, caption: str) -> dict[str, Any]:
+    """What the view in the browser needs to draw the surfaces at any λ and h."""
+    return {
+        "axis": encoded(scan.axis),
+        "axis_label_x": scan.plane.labels[0],
+        "axis_label_y": scan.plane.labels[1],
+        "points": [list(point) for point in scan.plane.points or (("θ*", 0.0, 0.0),)],
+        "shape": list(scan.entropy.shape),
+        "expected_log_likelihood": encoded(scan.expected_log_likelihood),
+        "entropy": encoded(scan.entropy),
+        "correlators": encoded(scan.correlators[..., 1:]),
+        "n_qubits": scan.config.n_qubits,
+        "regularization": regularization,
+        "bandwidth": bandwidth,
+        "objective": scan.config.objective,
+        "caption": caption,
+    }
+
+
+def caption(scan: LandscapeScan, seed: int) -> str:
+    """One line that says what is drawn."""
+    n, plane = len(scan.axis), scan.landscape_config
+    return (
+        f"θ* of seed {seed}, {scan.config.in_words()}. Plane: {plane.plane}, "
+        f"±{plane.radius / np.pi:.3g}π in angle space, {n}×{n} points, exact."
+    )
+
+
+def landscape_html(scan: LandscapeScan, text: str) -> str:
+    """The page, with Plotly and all numbers inside: about 5 MB."""
+    css, component = (
+        "\n".join((ASSETS / f"{part}.{kind}").read_text() for part in ("plots", "landscape"))
+        for kind in ("css", "js")
+    )
+    data = {"plotly_url": "inline", **view_data(scan, scan.config.regularization, scan.config.h, text)}
+    return PAGE % {
+        "plotly": get_plotlyjs(),
+        "component": component.replace("export default function", "function showLandscape", 1),
+        "css": json.dumps(css),
+        "data": json.dumps(data).replace("</", "<\\/"),
+    }
