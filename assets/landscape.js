@@ -341,7 +341,8 @@ function createLandscape(parent) {
   function showReadouts() {
     const index = hover ?? centre;
     const share = (value) => `${(value / Math.PI).toFixed(2).replace("-0.00", "0.00").replace("-", "−")}π`;
-    const place = hover === null ? "at θ*" : `at (${share(axis[index % nx])}, ${share(axis[Math.floor(index / nx)])})`;
+    const atCentre = (inputs.points ?? [["θ*", 0, 0]]).find(([, x, y]) => x === 0 && y === 0)?.[0] ?? "the centre";
+    const place = hover === null ? `at ${atCentre}` : `at (${share(axis[index % nx])}, ${share(axis[Math.floor(index / nx)])})`;
     for (const name of OBJECTIVES) setText(charts[name].readout, `${place}: ${figures(root.landscapeValues[name][index], 4)} nats`);
   }
 

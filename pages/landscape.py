@@ -17,9 +17,11 @@ from qhn_core.service import default_service
 
 PATIENCE_SECONDS = 120
 PLANES = get_args(LandscapeConfig.model_fields["plane"].annotation)
-PLANE_HELP = """Two directions in angle space; the surfaces are drawn over both. *random*: any two; *random-ry*: of RY
-angles only; *gates*: one gate each; *principal*: components of the training; *hessian*: strongest curvature; *gradient*:
-uphill and a normal; *optima*: through MLE\\*, ELBO\\* and SELBO\\* of one seed."""
+PLANE_HELP = """
+Two directions in angle space; the surfaces are drawn over both. *random*: any two; *random-ry*: of RY
+angles only; *gates*: one gate each; *principal*: components of the training; *hessian*: strongest
+curvature; *gradient*: uphill and a normal; *optima*: through MLE\\*, ELBO\\* and SELBO\\* of one seed.
+"""
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -19,6 +19,8 @@ from qhn_core.problem import build_problem
 from qhn_core.roughness import roughness
 from qhn_core.simulators import get_simulator
 
+MARGIN = 1.15
+"""A plane with named points is at least so much wider than they reach."""
 POINTS_AT_ONCE = 8
 """Few enough that their probabilities stay in the cache."""
 
@@ -88,8 +90,9 @@ def scan_landscape(
     simulator = get_simulator(config.simulator, config.n_qubits)
     scale = 1 / len(problem.dataset.y_train) if config.likelihood == "mean" else 1.0
     n = landscape_config.resolution
-    axis = np.linspace(-landscape_config.radius, landscape_config.radius, n)
     plane = choose_plane(config, landscape_config, angles, seed_row)
+    radius = max(landscape_config.radius, MARGIN * plane.reach)
+    axis = np.linspace(-radius, radius, n)
     y, x = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
 
     def scan_points(start: int) -> tuple[Float, Float, Float]:

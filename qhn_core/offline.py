@@ -70,7 +70,7 @@ def caption(scan: LandscapeScan, seed: int) -> str:
     n, plane = len(scan.axis), scan.landscape_config
     return (
         f"θ* of seed {seed}, {scan.config.in_words()}. Plane: {plane.plane}, "
-        f"±{plane.radius / np.pi:.3g}π in angle space, {n}×{n} points, exact."
+        f"±{scan.axis[-1] / np.pi:.3g}π in angle space, {n}×{n} points, exact."
     )
 
 

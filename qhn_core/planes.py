@@ -27,6 +27,11 @@ class Plane:
     points: tuple[tuple[str, float, float], ...] = ()
     """Named points in the plane, by their coordinates in radians."""
 
+    @property
+    def reach(self) -> float:
+        """How far from the center the farthest named point is along a direction, radians."""
+        return max((abs(c) for _, x, y in self.points for c in (x, y)), default=0.0)
+
 
 def choose_plane(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int = 0) -> Plane:
     """The plane that `plane.plane` names, through theta* = center (n_layers, 2, n_qubits).
@@ -147,6 +152,7 @@ def _optima(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: 
     # An angle and the same plus a full turn are one circuit: take the nearest copies.
     best = [best[0], *(best[0] + np.angle(np.exp(1j * (b - best[0]))) for b in best[1:])]
     directions = orthonormal(best[1] - best[0], best[2] - best[0])
-    places = [[float((d * (b - best[0])).sum()) for d in directions] for b in best]
+    center = np.mean(best, axis=0)
+    places = [[float((d * (b - center)).sum()) for d in directions] for b in best]
     points = tuple((f"{name.upper()}*", x, y) for name, (x, y) in zip(OBJECTIVES, places, strict=True))
-    return Plane(best[0], directions, ("from MLE* to ELBO*", "its normal towards SELBO*"), points)
+    return Plane(center, directions, ("from MLE* to ELBO*", "its normal towards SELBO*"), points)
