@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.components.controls import want_config
-from pages.components.session import pin, session_id, show
+from pages.components.session import session_id, show
 from qhn_core.exchange import export_zip, import_zip
 from qhn_core.live import MOST_PINS
 from qhn_core.service import default_service
@@ -38,15 +38,16 @@ def table_rows(runs: list[RunInfo]) -> list[dict[str, object]]:
     ]
 
 
-def open_run(run_id: str) -> None:
-    """Show a run on the Train page, with the controls as they were for it."""
+def open_run(run_id: str, beside: list[str]) -> None:
+    """Show a run on the Train page, with the controls as they were for it, and others pinned beside it."""
     job = default_service().get(run_id)
     if job is None:
         st.error("This run can't be read any more.")
         return
     show(job)
     want_config(job.config)
-    st.switch_page("train.py", query_params={"run": run_id})
+    pins = {"pins": ",".join(beside)} if beside else {}
+    st.switch_page("train.py", query_params={"run": run_id, **pins})
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -75,12 +76,11 @@ def actions(store: RunStore, chosen: list[RunInfo]) -> None:
     one = chosen[0] if len(chosen) == 1 else None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if st.button("Open", type="primary", disabled=one is None) and one:
-            open_run(one.id)
+            open_run(one.id, [])
         few = 2 <= len(chosen) <= MOST_PINS
         compare = st.button("Compare", disabled=not few, help=f"Two to {MOST_PINS} runs in one chart")
         if compare and few:
-            pin([run.id for run in chosen[1:]])
-            open_run(chosen[0].id)
+            open_run(chosen[0].id, [run.id for run in chosen[1:]])
         if st.button("Delete", disabled=not chosen):
             confirm_delete(store, chosen)
         data = zipped(store, one.id, one.updated.isoformat()) if one else None
@@ -140,7 +140,7 @@ if runs:
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
-        key="runs",
+        key="runs " + " ".join(run.id for run in runs),  # another list, another selection
     )
     actions(store, [runs[i] for i in event.selection.rows if i < len(runs)])
 else:

@@ -122,6 +122,8 @@ class Job:
     suspect: bool = False
     """A worker died while it had this job: it is tried alone, to see who is to blame."""
     lost_chunks: int = 0
+    stored: bool = True
+    """Whether to keep it in the store: not where a finished run of the same config is there already."""
     saved_chunks: int = 0
     saved_at: float = 0.0
 

@@ -19,7 +19,7 @@ from qhn_core.problem import build_problem
 from qhn_core.roughness import roughness
 from qhn_core.simulators import get_simulator
 
-MARGIN = 1.15
+MARGIN = 1.4
 """A plane with named points is at least so much wider than they reach."""
 POINTS_AT_ONCE = 8
 """Few enough that their probabilities stay in the cache."""

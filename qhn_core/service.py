@@ -65,9 +65,9 @@ class JobService(Scheduler):
                 self._touch(job)
             if job is None:
                 self._check_room(session)
-                job = Job(
-                    config, [*shard_seeds(config, self._workers.count)], steps_left=0 if paused else None
-                )
+                parts = shard_seeds(config, self._workers.count)
+                job = Job(config, [*parts], steps_left=0 if paused else None)
+                job.stored = not (self.store and self._guard(self.store.find_finished, config))
                 self._add(job)
                 self._enqueue(job)
             self._watch(job, session)
@@ -242,7 +242,7 @@ class JobService(Scheduler):
             return None
 
     def _save(self, job: Job) -> None:
-        if self.store is not None:
+        if self.store is not None and job.stored:
             new = join_rows(job.chunks[job.saved_chunks :])
             about = (job.id, job.config, job.status, job.state, new, job.message)
             save = partial(self.store.checkpoint, *about, seconds=time.monotonic() - job.begun)
