@@ -124,8 +124,8 @@ def _value(name: str, text: str) -> str | None:
 def run_train(arguments: argparse.Namespace) -> int:
     """`qhn train`: 0 = done, 1 = all seeds diverged, 2 = bad input."""
     config = RunConfig(**{name: _value(name, text) for name, text in _given(arguments).items()})
-    if arguments.out is not None and (arguments.out / "config.json").exists():
-        raise ValueError(f"--out={arguments.out}: already holds a run; choose another folder")
+    if arguments.out is not None:
+        _check_folder(arguments.out)
     started = time.perf_counter()
     result = _train_with_progress(config)
     wall_seconds = time.perf_counter() - started
@@ -133,6 +133,16 @@ def run_train(arguments: argparse.Namespace) -> int:
         save_run(arguments.out, result)
     _report(arguments, result, wall_seconds)
     return FAILED if result.state.diverged_at.all() else 0
+
+
+def _check_folder(folder: Path) -> None:
+    """Know before the training, not after it, whether a run can be written."""
+    if (folder / "config.json").exists():
+        raise ValueError(f"--out={folder}: already holds a run; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out={folder}: the folder can't be made ({error.strerror})") from error
 
 
 def _train_with_progress(config: RunConfig) -> RunResult:
@@ -181,6 +191,8 @@ def run_sweep_command(arguments: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         jobs = run_sweep(configs, workers, store, show)
+    for message in sorted({job.message for job in jobs} - {""}):
+        print(f"qhn sweep: {message}", file=sys.stderr)
     table = sweep_table(jobs)
     if arguments.json:
         ids = [job.id for job in jobs]

@@ -91,7 +91,7 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
     training set. Columns: {train,test}_{bce,accuracy}_{mean,std}.
     """
     problem = build_problem(config)
-    last = history[history.epoch == history.groupby("seed").epoch.transform("max")]
+    last = last_epochs(history)
     rows: dict[str, dict[str, Float]] = {
         "last epoch": {name: last[name].to_numpy() for name in SCORES},
         **_scores_at(config, problem, best_angles),
@@ -103,6 +103,11 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
         if len(values["test_bce"])
     }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("network")
+
+
+def last_epochs(history: pd.DataFrame) -> pd.DataFrame:
+    """The last row of each seed: of a seed that diverged, the last one before that."""
+    return history[history.epoch == history.groupby("seed").epoch.transform("max")]
 
 
 def _scores_at(config: RunConfig, problem: Problem, angles: Float) -> dict[str, dict[str, Float]]:

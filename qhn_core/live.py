@@ -89,6 +89,7 @@ def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
             name: {axis: [trace[axis] for trace in figure["data"]] for axis in ("x", "y")}
             for name, figure in curves.items()
         }
+    if new.any() or (job.state is not None and job.epoch == 0):
         pictures = _pictures(job, problem, seed)
         kept = {"boundary": ("z",), "histogram": ("x", "y", "customdata")}
         message["restyle"] = {

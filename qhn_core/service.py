@@ -138,7 +138,7 @@ class JobService(Scheduler):
         return job
 
     def shutdown(self) -> None:
-        """Save what runs, stop scheduling and end the workers."""
+        """Save what runs, stop scheduling and end the workers; the store stays open."""
         with self._changed:
             self._closed = True
             for job in self._jobs.values():
@@ -148,8 +148,6 @@ class JobService(Scheduler):
             self._changed.notify_all()
         self._thread.join()
         self._workers.stop(self._executor)
-        if self.store is not None:
-            self.store.close()
 
     # ---- who has which job; all below is called with the lock held
 

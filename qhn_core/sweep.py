@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from qhn_core.config import RunConfig
+from qhn_core.evaluation import last_epochs
 from qhn_core.execution import Workers
 from qhn_core.jobs import Job, Limits, Status
 from qhn_core.service import JobService
 from qhn_core.store import RunStore
+from qhn_core.training import tidy
 
 POLL_SECONDS = 0.1
 NO_LIMITS = Limits(
@@ -64,6 +67,9 @@ def run_sweep(
             if progress is not None:
                 progress(sum(job.config.epochs if job.final else job.epoch for job in jobs), total)
             if over:
+                if service.store_problem:
+                    for job in jobs:
+                        job.message = f"This run may not be saved. {service.store_problem}"
                 return jobs
             time.sleep(POLL_SECONDS)
     finally:
@@ -83,11 +89,10 @@ def sweep_table(jobs: list[Job]) -> pd.DataFrame:
     differing = configs.loc[:, [len({str(v) for v in configs[c]}) > 1 for c in configs]]
     scores = []
     for job in jobs:
-        rows = job.rows()
-        last = rows["epoch"] == (rows["epoch"].max() if len(rows["epoch"]) else 0)
+        last = last_epochs(tidy(job.rows()))
         scores.append(
             {
-                f"{name}_{f}": getattr(rows[name][last], f)() if last.any() else None
+                f"{name}_{f}": getattr(np, f)(last[name].to_numpy()) if len(last) else None
                 for name in ("test_bce", "test_accuracy")
                 for f in ("mean", "std")
             }

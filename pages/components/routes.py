@@ -27,6 +27,8 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     service = default_service()
     yield
     await asyncio.to_thread(service.shutdown)
+    if service.store is not None:
+        service.store.close()
 
 
 def plotly_library(request: Request) -> Response:
