@@ -77,6 +77,7 @@ if job is None and config is not None and "visited" not in st.session_state and 
     job = start(config, reuse_finished=False)  # something real moves before the first click
 st.session_state.visited = True
 
+status = None if job is None else job.status
 toolbar(config, job)
 if default_service().store_problem:
     st.caption(f":material/warning: Runs are not saved: {default_service().store_problem}")
@@ -89,5 +90,5 @@ if job is not None and job.config.n_seeds > 1:
         help="Whose decision boundary and bitstrings are drawn.",
     )
 live_run(None if job is None else events_path(job, seed, pinned()), key="live")
-if job is not None and not job.final:
-    st.fragment(watch, run_every=0.5)(job, job.status)
+if job is not None and status is not None and (not job.final or job.status != status):
+    st.fragment(watch, run_every=0.5)(job, status)

@@ -5,10 +5,13 @@ All are `concurrent.futures.Executor`s, so that the caller need not know which i
 
 import multiprocessing
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -59,8 +62,9 @@ def process_workers(count: int | None = None) -> Workers:
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent)
-        for _ in range(workers):
-            pool.submit(warm_up)
+        with _without_main():
+            for _ in range(workers):
+                pool.submit(warm_up)  # starts a process each
         return pool
 
     return Workers(make, workers)
@@ -94,6 +98,21 @@ def dask_workers(scheduler: str) -> Workers:
         client.close()
 
     return Workers(make, count, stop)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let spawned processes import nothing of ours.
+
+    A spawned process runs the file of the module `__main__` first, and under Streamlit that is the page
+    that happens to be drawn.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def leave_with_parent() -> None:

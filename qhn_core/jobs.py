@@ -119,6 +119,8 @@ class Job:
     """Of all workers together, on this chunk."""
     due: float = 0.0
     epoch_seconds: float | None = None
+    last_crash: object = None
+    """The executor that broke last while it had this job: a crash counts once, whatever it took."""
     suspect: bool = False
     """A worker died while it had this job: it is tried alone, to see who is to blame."""
     lost_chunks: int = 0
@@ -183,7 +185,7 @@ class Job:
         # The rows come first: who reads in between misses a state, never its rows.
         self.chunks.append(join_rows([rows for _, rows in results]))
         self.state = merge_states(states)
-        self.message = self.state.divergence()
+        self.message = self.state.divergence() or ("" if self.status in MOVING else self.message)
         self.lost_chunks, self.suspect = 0, False
         if self.n_epochs:
             self.epoch_seconds = self.work_seconds / min(workers, len(self.parts)) / self.n_epochs

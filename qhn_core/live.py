@@ -1,6 +1,7 @@
 """What a live view is sent of a job: first a snapshot, then deltas, as JSON-ready dictionaries."""
 
 import json
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -41,7 +42,6 @@ GUIDANCE_EARLY = {
 }
 
 
-@lru_cache(maxsize=256)
 def message_text(
     job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...] = ()
 ) -> tuple[int, str]:
@@ -50,8 +50,19 @@ def message_text(
     since: the epoch that the viewer has; None asks for the snapshot. `version` is the job's, and
     serves as the cache's key. NaN becomes null.
     """
+    with _making:  # who asks at the same moment waits, and makes none
+        return _message_text(job, version, seed, since, pinned)
+
+
+@lru_cache(maxsize=256)
+def _message_text(
+    job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...]
+) -> tuple[int, str]:
     epoch, message = snapshot(job, seed, pinned) if since is None else delta(job, seed, since)
     return epoch, json.dumps(_without_nan(message), allow_nan=False, separators=(",", ":"))
+
+
+_making = threading.Lock()
 
 
 def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[int, dict[str, Any]]:

@@ -152,10 +152,10 @@ class Scheduler(ABC):
         died = isinstance(error, BrokenExecutor | CancelledError)
         if died and self._executor is executor:
             self._executor = self._workers.make()
-        if died and not job.suspect:
-            job.suspect = True
-        else:
+        if not died or (job.suspect and job.last_crash is not executor):
             job.lost_chunks += 1
+        if died:
+            job.suspect, job.last_crash = True, executor
         if job.final:
             job.waiting.clear()
         elif job.lost_chunks >= LOST_CHUNKS_ALLOWED:
@@ -184,5 +184,6 @@ class Scheduler(ABC):
         elif job.status in MOVING:
             job.status = Status.RUNNING
             self._enqueue(job)
+        self._touch(job)  # views need not wait for the disk
         if job.status not in MOVING or time.monotonic() - job.saved_at > CHECKPOINT_SECONDS:
             self._save(job)

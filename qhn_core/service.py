@@ -10,7 +10,7 @@ from qhn_core.execution import Workers, choose_workers, shard_seeds
 from qhn_core.jobs import FINAL, MOVING, Job, Limits, ServerFullError, Status, restored
 from qhn_core.problem import check_memory
 from qhn_core.scheduler import Scheduler
-from qhn_core.store import RunStore, StoreError
+from qhn_core.store import RunLostError, RunStore, StoreError
 from qhn_core.training import join_rows
 
 T = TypeVar("T")
@@ -41,8 +41,6 @@ class JobService(Scheduler):
         self.store = store
         self.store_problem = ""
         """Why runs are not saved, where they should be."""
-        if store is not None:
-            self._guard(store.mark_interrupted)  # what a dead server left running
         self._thread.start()
 
     # ---- what callers ask for
@@ -95,6 +93,7 @@ class JobService(Scheduler):
         with self._changed:
             job = self._own(self._known(job_id), session)
             if not job.final and job.status not in MOVING:
+                self._check_room(session)
                 job.steps_left = n_epochs
                 job.last_seen = time.monotonic()
                 self._set(job, Status.RUNNING if job.epoch else Status.QUEUED)
@@ -112,7 +111,8 @@ class JobService(Scheduler):
             job = self._jobs.get(job_id)
             if job is not None:
                 job.sessions.discard(session)
-                if job.viewers <= 1 and job.status in (*MOVING, Status.PAUSED):
+                alone = not job.sessions and job.viewers <= 1
+                if alone and job.status in (*MOVING, Status.PAUSED):
                     self._set(job, Status.CANCELLED)
 
     def forget(self, job_id: str) -> None:
@@ -168,13 +168,16 @@ class JobService(Scheduler):
         return job
 
     def _load(self, job_id: str) -> Job | None:
-        stored = None if self.store is None else self._guard(self.store.load, job_id)
+        try:
+            stored = None if self.store is None else self._guard(self.store.load, job_id)
+        except RunLostError:
+            return None
         if stored is None:
             return None
         parts = shard_seeds(stored.config, self._workers.count)
-        job = restored(
-            stored.config, job_id, stored.status, stored.message, stored.state, stored.rows, parts
-        )
+        # What another server has under way rests here.
+        status = Status.INTERRUPTED if stored.status in MOVING else stored.status
+        job = restored(stored.config, job_id, status, stored.message, stored.state, stored.rows, parts)
         self._add(job)
         return job
 
@@ -193,7 +196,7 @@ class JobService(Scheduler):
 
     def _own(self, job: Job, session: str) -> Job:
         """The job itself, or a copy that goes its own way where somebody else is watching too."""
-        if not session or job.viewers <= 1:
+        if not session or job.viewers <= 1 or job.final:
             return job
         copy = job.fork()
         job.sessions.discard(session)
@@ -211,9 +214,9 @@ class JobService(Scheduler):
     def _set(self, job: Job, status: Status) -> None:
         if not job.final:
             job.status = status
+            self._touch(job)
             if status in FINAL or status == Status.PAUSED:
                 self._save(job)
-            self._touch(job)
 
     def _tick(self, now: float) -> None:
         """Once a second: tell who waits how long, and rest what nobody watches."""
@@ -235,6 +238,8 @@ class JobService(Scheduler):
         """Do something with the store; where it fails, go on without one and say so."""
         try:
             return work(*arguments)
+        except RunLostError:
+            raise
         except StoreError as error:
             self.store_problem, self.store = str(error), None
             return None
@@ -244,7 +249,10 @@ class JobService(Scheduler):
             new = join_rows(job.chunks[job.saved_chunks :])
             about = (job.id, job.config, job.status, job.state, new, job.message)
             save = partial(self.store.checkpoint, *about, seconds=time.monotonic() - job.begun)
-            self._guard(save)
+            try:
+                self._guard(save)
+            except RunLostError as error:  # deleted by another program: this run alone is not saved
+                job.stored, job.message = False, str(error)
             job.saved_chunks, job.saved_at = len(job.chunks), time.monotonic()
 
 
@@ -253,6 +261,7 @@ def default_service() -> JobService:
     """The service of this process, made at first use: workers, store and limits from the environment."""
     try:
         store, problem = RunStore(), ""
+        store.mark_interrupted()  # what a dead server left running
     except StoreError as error:
         store, problem = None, str(error)
     service = JobService(choose_workers(), store, Limits.from_environment())

@@ -92,6 +92,10 @@ class StoreError(RuntimeError):
     """The store cannot be used, or not now: what happened, to which file, and what to do."""
 
 
+class RunLostError(StoreError):
+    """One run cannot be saved or read; the others can."""
+
+
 @dataclass(frozen=True)
 class RunInfo:
     """A line of the list of runs."""
@@ -258,7 +262,7 @@ class RunStore:
             db.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunk)
             saved = int(epochs.max())
         if saved != end:
-            raise StoreError(
+            raise RunLostError(
                 f"{self.path}: run {run_id} is at epoch {end}, but its saved history would end at {saved}: "
                 "it was deleted, or a checkpoint is missing. Save it with all its rows"
             )
@@ -282,7 +286,7 @@ class RunStore:
                 **_described(row),
             )
         except ValueError as error:
-            raise StoreError(
+            raise RunLostError(
                 f"{self.path}: run {run_id}, saved with {row['versions']}, cannot be read: {error}. "
                 "Delete it, or use the version of qhn that saved it"
             ) from error

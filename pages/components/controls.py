@@ -49,7 +49,10 @@ def sidebar_controls() -> RunConfig | None:
     if "link" not in st.session_state:
         st.session_state.link = {k: v for k, v in st.query_params.to_dict().items() if k not in NOT_FIELDS}
         for field in ("regularization", "bandwidth"):
-            add_stop(field, st.session_state.link.get(field))
+            text = st.session_state.link.get(field)
+            add_stop(field, text)
+            if _is_stop(field, text) and f"{float(text):g}" != text:
+                st.session_state[field] = float(text)  # Streamlit reads 25, not 25.0 or 2.5e1
     for field, value in st.session_state.pop("wanted", {}).items():
         st.session_state[field] = value
     with st.sidebar:
@@ -73,6 +76,14 @@ def add_stop(field: str, value: Any) -> None:
     except (TypeError, ValueError):
         return
     stops[field].append(float(value))
+
+
+def _is_stop(field: str, text: str | None) -> bool:
+    """Whether add_stop took the value."""
+    try:
+        return text is not None and float(text) in st.session_state.get("stops", {}).get(field, [])
+    except ValueError:
+        return False
 
 
 def want(values: dict[str, Any]) -> None:

@@ -1,0 +1,109 @@
+"""The pages without a browser: Streamlit's AppTest on a job service of one thread."""
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import pages.components.session
+import qhn_core.service
+from qhn_core.execution import thread_workers
+from qhn_core.service import JobService
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+"""How long an awaited event may take before the test gives up; no test waits for that long."""
+
+
+class Page:
+    """One visitor of one page. `at` is Streamlit's AppTest."""
+
+    def __init__(self, name, service, link):
+        self.service = service
+        self.at = AppTest.from_file(ROOT / "pages" / f"{name}.py", default_timeout=SECONDS)
+        for field, text in link.items():
+            self.at.query_params[field] = text
+        self.look()
+
+    def look(self):
+        """Run the script again, as a browser does when something happened."""
+        self.at.run()
+        assert [e.message for e in self.at.exception] == []
+        return self
+
+    def set(self, **values):
+        """Move controls, one rerun each."""
+        for field, value in values.items():
+            self.at.get_by_key(field).set_value(value)
+            self.look()
+        return self
+
+    def press(self, label):
+        self.button(label).click()
+        return self.look()
+
+    def button(self, label):
+        [found] = [b for b in self.at.button if b.label == label]
+        return found
+
+    def buttons(self):
+        """{label: whether it can be pressed}."""
+        return {b.label: not b.disabled for b in self.at.button}
+
+    def value(self, field):
+        return self.at.get_by_key(field).value
+
+    @property
+    def job(self):
+        return self.service.get(self.at.session_state["job"])
+
+    @property
+    def has_job(self):
+        return "job" in self.at.session_state
+
+    @property
+    def rested(self):
+        """The job on show once it has come to rest."""
+        return self.service.wait(self.job.id, SECONDS)
+
+    @property
+    def badge(self):
+        """Whether the page says that its controls are no longer those of the run on show."""
+        return any("controls changed" in m.value for m in self.at.markdown)
+
+    @property
+    def view(self):
+        """What the live view or the landscape is given."""
+        [component] = self.at.get("bidi_component")
+        return json.loads(component.proto.json)
+
+    def numbers(self, name):
+        """An array that the view is given: float64 as base64."""
+        return np.frombuffer(base64.b64decode(self.view[name]), dtype="<f8")
+
+    @property
+    def text(self):
+        """All messages on the page, as one text."""
+        kinds = (self.at.error, self.at.warning, self.at.info, self.at.caption)
+        return "\n".join(item.value for kind in kinds for item in kind)
+
+
+@pytest.fixture
+def service(monkeypatch):
+    """A job service on one thread, without a store, in the place of the app's own."""
+    service = JobService(thread_workers())
+    for module in (qhn_core.service, pages.components.session):
+        monkeypatch.setattr(module, "default_service", lambda: service)
+    yield service
+    service.shutdown()
+
+
+@pytest.fixture
+def visit(service):
+    """visit(page, **link) -> a Page that a visitor opened at that address."""
+    yield lambda name="train", **link: Page(name, service, link)
+    st.cache_data.clear()

@@ -1,0 +1,274 @@
+"""What a visitor sees and does, from the first open to the end of a run."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qhn_core as qhn
+
+from .conftest import path_to
+
+QUICK = {"n_hidden": 1, "n_seeds": 2, "epochs": 20}
+"""A link to a run that is over in a moment."""
+LIVELY = {"n_hidden": 1, "n_seeds": 2, "epochs": 2000}
+"""A link to one that outlives its test. Give it a seed, for a run that no other test has begun."""
+COUNT_POINTS = "(node) => node.data.find((trace) => /^(MLE|ELBO|SELBO)$/.test(trace.name)).x.length"
+FITS = """(sides) => [...document.querySelectorAll("html, body, [data-testid=stMain]")]
+    .every((node) => sides.every((side) => node[`scroll${side}`] <= node[`client${side}`] + 1))"""
+ALL_CHARTS = ("objective", "gradient", "boundary", "histogram")
+
+
+def chart(visitor, name):
+    return visitor.page.locator(f'[data-chart="{name}"]').element_handle()
+
+
+def train_by_command(config):
+    """The report of `qhn train --json` for a config, in a process of its own."""
+    fields = {**config.model_dump(), "shots": config.shots or "exact"}
+    given = {name: value for name, value in fields.items() if value is not None}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    command = [Path(sys.executable).with_name("qhn"), "train", "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    return json.loads(done.stdout)
+
+
+# --- Train -------------------------------------------------------------------------------------------
+
+
+def test_change_the_strength_train_watch_and_find_the_numbers_of_the_command_line(visit):
+    visitor = visit().wait_for_run()
+    visitor.move("regularization", "ArrowRight", times=3)
+    config = visitor.config
+    assert config == qhn.RunConfig(n_seeds=8, regularization=2.0)
+    visitor.press("Train").wait_for_run_of(config)
+    objective = chart(visitor, "objective")
+    more = f"([node, seen]) => {{ const n = ({COUNT_POINTS})(node); return n > seen && n; }}"
+    points = [0]
+    while points[-1] < 200:
+        handle = visitor.page.wait_for_function(more, arg=[objective, points[-1]])
+        points.append(handle.json_value())
+    visitor.wait_for_run(state="done")
+    assert len(points) > 5, "the curves jumped instead of growing"
+    assert visitor.page.evaluate("([a, b]) => a === b", [objective, chart(visitor, "objective")])
+
+    last = train_by_command(config)["summary"]["last epoch"]
+    for label, name in (("test accuracy", "test_accuracy"), ("test BCE", "test_bce")):
+        assert visitor.number(label) == f"{last[f'{name}_mean']:.3f} ± {last[f'{name}_std']:.3f}"
+
+
+def test_a_first_open_shows_a_moving_run_in_four_views_on_one_screen(visit):
+    """Nobody clicks. At 1440 x 900 nothing scrolls; at 800 pixels the views stack, none cut off."""
+    visitor = visit().wait_for_run_of(qhn.RunConfig(n_seeds=8))
+    charts = [chart(visitor, name) for name in ALL_CHARTS]
+    for node in charts:
+        visitor.page.wait_for_function("(node) => node.data?.length > 0", arg=node)
+    points = visitor.page.evaluate(COUNT_POINTS, charts[0])
+    more = f"([node, points]) => ({COUNT_POINTS})(node) >= points"
+    visitor.page.wait_for_function(more, arg=[charts[0], min(points + 5, 200)])
+
+    for box in (node.bounding_box() for node in charts):
+        assert (box["width"] > 200, box["height"] > 120) == (True, True), box
+        assert 0 <= box["x"] <= 1440 - box["width"]
+        assert 0 <= box["y"] <= 900 - box["height"]
+    assert visitor.page.evaluate(FITS, ["Height", "Width"])
+
+    visitor.page.set_viewport_size({"width": 800, "height": 900})
+    stacked = "(nodes) => new Set(nodes.map((node) => node.getBoundingClientRect().top)).size === 4"
+    visitor.page.wait_for_function(stacked, arg=charts)
+    assert all(0 <= box["x"] <= 800 - box["width"] for box in (node.bounding_box() for node in charts))
+    visitor.page.wait_for_function(FITS, arg=["Width"])
+
+
+def test_pause_look_at_the_uncertainty_step_and_resume(visit):
+    visitor = visit(path_to("", **LIVELY, seed=1)).wait_for_run(epoch=2)
+    visitor.press("Pause").wait_for_run(state="paused")
+    boundary = chart(visitor, "boundary")
+    shown = "(node) => node.data?.slice(0, 3).map((trace) => trace.visible).join()"
+    visitor.page.wait_for_function(f"(node) => ({shown})(node) === 'true,false,false'", arg=boundary)
+    visitor.page.get_by_role("radio", name="uncertainty").click()
+    visitor.page.wait_for_function(f"(node) => ({shown})(node) === 'false,true,false'", arg=boundary)
+
+    visitor.page.get_by_role("button", name="Resume", exact=True).wait_for()
+    epoch = int(visitor.live.get_attribute("data-epoch"))
+    visitor.press("Step").wait_for_run(epoch=epoch + 1, state="paused")
+    assert int(visitor.live.get_attribute("data-epoch")) == epoch + 1
+    visitor.press("Resume").wait_for_run(epoch=epoch + 3, state="running")
+    assert visitor.page.evaluate(shown, boundary) == "false,true,false", "new data keep the choice"
+
+
+# --- links -------------------------------------------------------------------------------------------
+
+
+def test_the_address_of_a_configured_page_opens_the_same_experiment_elsewhere(visit):
+    one = visit(path_to("", **LIVELY, seed=2)).wait_for_run()
+    one.page.locator(".st-key-objective").get_by_text("elbo", exact=True).click()
+    one.wait_for_link(objective="elbo").move("regularization", "ArrowRight", times=4)
+    expected = qhn.RunConfig(**LIVELY, seed=2, objective="elbo", regularization=2.5)
+    assert one.config == expected
+    one.press("Train").wait_for_run_of(expected)
+
+    address = one.page.url.removeprefix(one.server)
+    for two in (visit(address, elsewhere=True), visit(path_to("", **one.link))):
+        two.wait_for_run_of(expected)
+        assert two.controls() == one.controls()
+        assert two.config == expected
+        assert two.run_id == one.run_id, "who asks for a run that is under way joins it"
+    assert (two.controls()["objective"], two.controls()["regularization"]) == ("elbo", "2.5")
+
+
+def test_presets_reach_the_address(visit):
+    visitor = visit(path_to("", **QUICK)).wait_for_run()
+    visitor.press("Exact").wait_for_link(objective="elbo", regularization=10, exact="true")
+    assert visitor.config == qhn.RunConfig(**QUICK, objective="elbo", regularization=10.0, shots=None)
+    visitor.press("Paper").wait_for_link(gradient="algorithm-1")
+    visitor.page.wait_for_function("() => !location.search.includes('exact')")
+    assert visitor.config == qhn.RunConfig(**QUICK, gradient="algorithm-1")
+
+
+def test_a_reload_finds_the_same_run_again(visit):
+    visitor = visit(path_to("", **LIVELY, seed=3)).wait_for_run(epoch=5)
+    run, epoch = visitor.run_id, int(visitor.live.get_attribute("data-epoch"))
+    visitor.page.reload()
+    visitor.wait_for_run(epoch=epoch)
+    assert visitor.run_id == run
+    grown = f"([node, epoch]) => node.data && ({COUNT_POINTS})(node) >= epoch"
+    visitor.page.wait_for_function(grown, arg=[chart(visitor, "objective"), epoch])
+
+
+def test_a_broken_link_says_what_was_wrong_and_runs_nothing(visit):
+    visitor = visit("/?objective=vae&regularization=-3")
+    message = visitor.page.get_by_test_id("stAlert")
+    message.wait_for()
+    text = message.inner_text()
+    assert "objective='vae': should be 'mle', 'elbo' or 'selbo'" in text
+    assert "regularization='-3'" in text
+    assert "0 ≤ regularization" in text
+    visitor.live.wait_for()
+    assert visitor.live.get_attribute("data-state") == "idle"
+    assert visitor.run_id is None
+    visitor.press("Train").wait_for_run()
+    assert visitor.run_id
+
+
+# --- Landscape ---------------------------------------------------------------------------------------
+
+
+VALUES = """(node) => Object.fromEntries(
+    Object.entries(node.landscapeValues).map(([name, values]) => [name, Array.from(values)]))"""
+
+
+def landscape_of(visitor):
+    root = visitor.page.locator(".qhn.landscape").element_handle()
+    visitor.page.wait_for_function(
+        "(node) => node.landscapeValues && Number(node.dataset.draws) > 0", arg=root
+    )
+    return root
+
+
+def assert_values_of(visitor, root, scan):
+    """The browser's surfaces are those of the package at the λ and h that the page shows."""
+    strength, h = (float(root.get_attribute(f"data-{name}")) for name in ("lambda", "h"))
+    for objective, values in visitor.page.evaluate(VALUES, root).items():
+        expected = scan.values(objective, regularization=strength, bandwidth=h).ravel()
+        np.testing.assert_allclose(values, expected, rtol=1e-9, err_msg=f"{objective} at {strength}, {h}")
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """The plane through θ* of the run that QUICK links to, by the package alone."""
+    result = qhn.train(qhn.RunConfig(**QUICK))
+    best = int(np.argmax(result.state.best_objective))
+    return qhn.scan_landscape(result.config, qhn.LandscapeConfig(), result.best_angles[best])
+
+
+def test_both_sliders_move_the_surfaces_as_the_package_says(visit, scan):
+    visitor = visit(path_to("landscape", **QUICK))
+    root = landscape_of(visitor)
+    panel = chart(visitor, "selbo")
+    assert_values_of(visitor, root, scan)
+    before = visitor.page.evaluate(VALUES, root)
+    visitor.page.get_by_label("regularization", exact=True).press("End")
+    assert root.get_attribute("data-lambda") == "1000"
+    assert_values_of(visitor, root, scan)
+    after = visitor.page.evaluate(VALUES, root)
+    changed = {name: after[name] != before[name] for name in after}
+    assert changed == {"mle": False, "elbo": True, "selbo": True}
+    drawn = "([node, value]) => Math.abs(node.data[0].z[3][5] - value) < 1e-9"
+    visitor.page.wait_for_function(drawn, arg=[panel, after["selbo"][3 * 41 + 5]])
+    visitor.wait_for_link(regularization=1000)
+    visitor.page.get_by_label("kernel bandwidth").press("Home")
+    assert_values_of(visitor, root, scan)
+    visitor.wait_for_link(bandwidth=r"0\.25", regularization=1000)
+    now = [visitor.page.locator(".qhn.landscape").element_handle(), chart(visitor, "selbo")]
+    same = "([a, b, c, d]) => a === b && c === d"
+    assert visitor.page.evaluate(same, [root, now[0], panel, now[1]]), "nothing was mounted anew"
+
+
+def test_dragging_redraws_at_once_and_tells_python_on_release(visit, scan):
+    visitor = visit(path_to("landscape", **QUICK))
+    root = landscape_of(visitor)
+    box = visitor.page.get_by_label("regularization", exact=True).bounding_box()
+    mouse, middle = visitor.page.mouse, box["y"] + box["height"] / 2
+    mouse.move(box["x"] + box["width"] * 0.5, middle)
+    mouse.down()
+    seen = []
+    for share in (0.6, 0.8):
+        draws = int(root.get_attribute("data-draws"))
+        mouse.move(box["x"] + box["width"] * share, middle)
+        visitor.page.wait_for_function(
+            "([node, draws]) => Number(node.dataset.draws) > draws", arg=[root, draws]
+        )
+        seen.append(float(root.get_attribute("data-lambda")))
+        assert_values_of(visitor, root, scan)
+    assert 1 < seen[0] < seen[1]
+    assert "regularization" not in visitor.link, "Python hears nothing before the release"
+    mouse.up()
+    visitor.wait_for_link(regularization=f"{seen[1]:g}")
+    visitor.page.wait_for_function(
+        """(text) => document.querySelector(".stSidebar .st-key-regularization input")
+                     .getAttribute("aria-valuetext") === text""",
+        arg=f"{seen[1]:g}",
+    )
+    assert_values_of(visitor, root, scan)
+
+
+def test_from_train_to_landscape_and_back_it_stays_the_same_run(visit):
+    visitor = visit(path_to("", **QUICK)).wait_for_run(epoch=20, state="done")
+    run = visitor.run_id
+    visitor.page.get_by_role("link", name="Landscape").click()
+    landscape_of(visitor)
+    visitor.page.get_by_role("link", name="Train").click()
+    visitor.wait_for_run(epoch=20, state="done")
+    assert visitor.run_id == run
+    assert visitor.config == qhn.RunConfig(**QUICK)
+
+
+def brightness(color):
+    """0 (black) to 765 (white) of a CSS color rgb(r, g, b)."""
+    return sum(int(part) for part in re.findall(r"\d+", color)[:3])
+
+
+# --- looks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "name"), [("", "objective"), ("landscape", "selbo")])
+def test_page_and_plots_follow_the_theme_of_the_system(visit, path, name):
+    visitor = visit(path_to(path, **QUICK))
+    plot = chart(visitor, name)
+    visitor.page.wait_for_function("(node) => node.layout?.font?.color", arg=plot)
+    looks = """(node) => [getComputedStyle(document.querySelector(".stApp")).backgroundColor,
+                          getComputedStyle(node.querySelector(".xtick text")).fill]"""
+    light = visitor.page.evaluate(looks, plot)
+    visitor.page.emulate_media(color_scheme="dark")
+    visitor.page.wait_for_function(
+        f"([node, light]) => ({looks})(node).every((color, i) => color !== light[i])", arg=[plot, light]
+    )
+    dark = visitor.page.evaluate(looks, plot)
+    page, text = ([brightness(colors[i]) for colors in (light, dark)] for i in (0, 1))
+    assert page[0] > 700 > 100 > page[1]
+    assert text[0] + 100 < text[1], "light text on dark, dark text on light"

@@ -1,0 +1,290 @@
+"""A class on one server, measured: `python -m tests.load [--sessions 30] [--seconds 60]`.
+
+Starts the real app on a free port of loopback, with a store of its own. Sessions speak Streamlit's
+protocol over a web socket and hold the event stream of the run on show, as a browser does, but draw
+nothing. First one viewer of one run, then many viewers of one run, then everybody trains, changes
+controls, pauses, steps, reloads. Prints a table of figures and goals; exits with 1 where something is
+wrong (errors, runs without an end, processes left behind), not where something is slow.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import re
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from qhn_core.jobs import MOVING
+from qhn_core.store import RunStore
+from tests.service.browserless import AppServer, Session, child_processes, events, is_running
+
+GRACE_SECONDS = 5
+END_SECONDS = 60
+"""How long after the last session all runs must rest, at most."""
+WATCH_SECONDS = 8
+EPOCHS = 600
+"""Of a run that only is to be watched: 15 s."""
+WRONG_IN_LOG = re.compile(r"Traceback|Error|Exception|CRITICAL|Task was destroyed", re.IGNORECASE)
+STRENGTHS = ["0.001", "0.1", "1", "10", "100", "1000"]
+REFUSALS = ("under way on this server", "of your runs are under way")
+
+
+class Server(AppServer):
+    """The app, with what the system says of its process."""
+
+    def cpu_seconds(self):
+        """Of the server alone, without its workers."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_mb(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    async def health_ms(self):
+        """How long the health endpoint takes to answer."""
+        started = time.perf_counter()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(b"GET /_stcore/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        if b" 200 " not in answer.split(b"\r\n")[0]:
+            raise RuntimeError(f"health: {answer[:100]!r}")
+        return (time.perf_counter() - started) * 1000
+
+
+class Figures:
+    """What was seen."""
+
+    def __init__(self):
+        self.health, self.memory, self.clicks, self.wrong = [], [], [], []
+        self.updates = 0
+        self.refused = 0
+
+
+# ---- watching
+
+
+async def count_updates(server, path, seconds):
+    """Updates a second of one stream over some seconds, or to the end of the run."""
+    count, began, last = 0, 0.0, 0.0
+    stream = events(server.port, path)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for event, _, _ in stream:
+                if event == "delta":
+                    last = time.perf_counter()
+                    began = began or last
+                    count += 1
+    await stream.aclose()
+    return (count - 1) / (last - began) if count > 1 else 0.0
+
+
+async def watch(server, seed, streams, pages):
+    """(updates a second and viewer, server's share of a core) of one run with so many viewers.
+
+    streams: viewers who hold an event stream only; pages: those who have the page open besides.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        first = await enter(Session(server.port, f"seed={seed}&epochs={EPOCHS}"))
+        for _ in range(pages - 1):
+            await enter(Session(server.port, f"run={first.run_id}"))
+        async for _, epoch, _ in events(server.port, first.events_path):
+            if epoch:
+                break  # it moves
+        cpu, began = server.cpu_seconds(), time.perf_counter()
+        counting = [count_updates(server, first.events_path, WATCH_SECONDS) for _ in range(streams + pages)]
+        rates = await asyncio.gather(*counting)
+        share = (server.cpu_seconds() - cpu) / (time.perf_counter() - began)
+        await first.click("Pause")
+    return statistics.median(rates), share
+
+
+# ---- using
+
+
+async def stream_of(server, session, figures):
+    """Hold the event stream of whatever run the session shows."""
+    while True:
+        path = session.events_path
+        if path is None:
+            await asyncio.sleep(0.2)
+            continue
+        stream = events(server.port, path)
+        async for event, _, _ in stream:
+            figures.updates += event == "delta"
+            if session.events_path != path:
+                break
+        await stream.aclose()
+        while session.events_path == path:
+            await asyncio.sleep(0.2)  # the run is over
+
+
+async def act(session, rng):
+    """One thing that a student does."""
+    what = rng.choice(["train", "train", "train", "pause", "resume", "step", "reset", "preset", "seed"])
+    if what == "train":
+        await session.choose("Regularisation λ", rng.choice(STRENGTHS))
+        await session.click("Train")
+    elif what == "seed":
+        await session.set_number("Seed", rng.randrange(100))
+        await session.click("Train")
+    elif what == "preset":
+        await session.click(rng.choice(["Paper", "Corrected", "Exact"]))
+    else:
+        await session.click(what.capitalize())
+
+
+async def student(server, number, until, figures):
+    """Open the page, and do things with pauses to think, until it is over; reload now and then."""
+    rng = random.Random(number)
+    query = f"n_seeds=2&seed={number % 10}"  # some ask for the same run
+    await asyncio.sleep(rng.uniform(0, 3))
+    while time.monotonic() < until:
+        async with Session(server.port, query) as session:
+            streaming = asyncio.create_task(stream_of(server, session, figures))
+            try:
+                for _ in range(rng.randrange(3, 12)):
+                    await asyncio.sleep(min(rng.uniform(1, 4), max(0.0, until - time.monotonic())))
+                    if time.monotonic() >= until:
+                        break
+                    started = time.perf_counter()
+                    await act(session, rng)
+                    figures.clicks.append((time.perf_counter() - started) * 1000)
+            finally:
+                streaming.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await streaming
+            refused = [text for text in session.problems if any(r in text for r in REFUSALS)]
+            figures.refused += len(refused)
+            figures.wrong += [f"page: {text}" for text in session.problems if text not in refused]
+            query = f"run={session.run_id}"
+
+
+async def probe(server, figures, every):
+    """Ask for the server's health and size again and again."""
+    while True:
+        figures.health.append(await server.health_ms())
+        figures.memory.append(server.memory_mb())
+        await asyncio.sleep(every)
+
+
+async def use(server, sessions, seconds, figures):
+    """Everybody at once; errors of a session are told, and end it alone."""
+    until = time.monotonic() + seconds
+    probing = asyncio.create_task(probe(server, figures, 0.25))
+    students = [student(server, number, until, figures) for number in range(sessions)]
+    for error in await asyncio.gather(*students, return_exceptions=True):
+        if isinstance(error, BaseException):
+            figures.wrong.append(f"session: {type(error).__name__}: {error}")
+    if probing.done():
+        figures.wrong.append(f"health: {probing.exception()}")
+    probing.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await probing
+
+
+async def wait_until_all_rest(home):
+    """(seconds until no run moved, runs that still do, how many runs there are by status)."""
+    began = time.monotonic()
+    while True:
+        with RunStore(home) as store:
+            statuses = [run.status for run in store.runs()]
+        moving = [status for status in statuses if status in MOVING]
+        if not moving or time.monotonic() - began > END_SECONDS:
+            counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+            return time.monotonic() - began, len(moving), counts
+        await asyncio.sleep(0.5)
+
+
+# ---- telling
+
+
+def row(what, value, goal="", ok=None):
+    """One line of the table."""
+    verdict = "" if ok is None else "ok" if ok else "MISSED"
+    print(f"{what:52} {value:>22}  {goal:18} {verdict}", flush=True)
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
+
+
+async def measure(server, home, sessions, seconds):
+    """Run all phases and print the table; True where nothing is wrong."""
+    figures = Figures()
+    row(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start", "measured", "goal")
+    rate, share = await watch(server, 100, streams=0, pages=1)
+    row("updates a second, one viewer", f"{rate:.1f}", ">= 15", rate >= 15)
+    row("  server's share of a core", f"{share:.0%}")
+    rate, share = await watch(server, 101, streams=29, pages=1)
+    row("30 viewers of one run, streams: share of a core", f"{share:.0%}", "< 15 %", share < 0.15)
+    row("  updates a second and viewer", f"{rate:.1f}")
+    rate, share = await watch(server, 102, streams=0, pages=30)
+    row("30 viewers of one run, with pages: share of a core", f"{share:.0%}", "< 15 %", share < 0.15)
+    row("  updates a second and viewer", f"{rate:.1f}")
+
+    cpu = server.cpu_seconds()
+    await use(server, sessions, seconds, figures)
+    share = (server.cpu_seconds() - cpu) / seconds
+    print(f"\n{sessions} sessions that train and change controls for {seconds} s")
+    row("clicks", f"{len(figures.clicks)}")
+    row("  click to page, median and 95 %", both(figures.clicks))
+    row("updates sent, a second", f"{figures.updates / seconds:.0f}")
+    row("server's share of a core", f"{share:.0%}")
+    median = statistics.median(figures.health)
+    row("health endpoint, median and 95 %", both(figures.health), "median < 50 ms", median < 50)
+    tell_memory(figures.memory)
+    row("refused for a limit", f"{figures.refused}")
+
+    took, moving, counts = await wait_until_all_rest(home)
+    row("runs", ", ".join(f"{count} {status}" for status, count in counts.items()))
+    row(f"  all at rest after the last session ({took:.0f} s)", f"{moving} moving", "0", moving == 0)
+    log = server.log.read_text().splitlines()
+    figures.wrong += [f"log: {line}" for line in log if WRONG_IN_LOG.search(line)]
+    row("errors, on pages and in the log", f"{len(figures.wrong)}", "0", not figures.wrong)
+    for line in figures.wrong[:20]:
+        print(f"    {line[:200]}")
+    return not figures.wrong and not moving
+
+
+def both(values):
+    return f"{percentile(values, 0.5):.0f} and {percentile(values, 0.95):.0f} ms"
+
+
+def tell_memory(memory):
+    """Flat: the last quarter of the time needs no more than the one before it, but for a twentieth."""
+    quarters = [memory[len(memory) * i // 4 : len(memory) * (i + 1) // 4] for i in range(4)]
+    sizes = [statistics.median(quarter) for quarter in quarters]
+    text = " ".join(f"{size:.0f}" for size in sizes)
+    row("memory of the server, MB, in each quarter", text, "flat, second half", sizes[3] <= sizes[2] * 1.05)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=30)
+    parser.add_argument("--seconds", type=int, default=60)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="qhn-load-") as home:
+        environment = {"QHN_GRACE_SECONDS": str(GRACE_SECONDS)}
+        server = Server(home, **environment)
+        try:
+            good = asyncio.run(measure(server, Path(home), arguments.sessions, arguments.seconds))
+        finally:
+            workers = child_processes(server.process.pid)
+            server.stop()
+        give_up = time.monotonic() + 10
+        while (left := sum(map(is_running, workers))) and time.monotonic() < give_up:
+            time.sleep(0.1)
+        row("processes left behind", f"{left}", "0", left == 0)
+    return 0 if good and not left else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""The event stream of a run over HTTP: a real server on loopback, read as a browser reads it."""
+
+import http.client
+import json
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from pages.components import routes
+from qhn_core import live, scheduler
+from qhn_core.execution import thread_workers
+from qhn_core.jobs import Status
+from qhn_core.store import RunStore
+
+from .helpers import SECONDS, assert_whole, small, until
+
+
+@pytest.fixture(scope="module")
+def port():
+    """Port of a server with the app's own routes."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    app = Starlette(routes=routes.routes)
+    server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield listening.getsockname()[1]
+    server.should_exit = True
+    thread.join()
+    listening.close()
+
+
+@pytest.fixture
+def service(serve, hand, monkeypatch):
+    """The service behind the server, whose workers work when the test says so."""
+    service = serve(hand.workers())
+    monkeypatch.setattr(routes, "default_service", lambda: service)
+    yield service
+    for job in service._jobs.values():
+        service.cancel(job.id)  # ends the streams that are still open
+        until(lambda job=job: job.viewers == 0)
+
+
+class Stream:
+    """An open event stream."""
+
+    def __init__(self, response):
+        self.response = response
+
+    def line(self):
+        return self.response.readline().decode().rstrip("\n")
+
+    def read(self):
+        """(event, id or None, data) of the next event; comments are skipped."""
+        found = {}
+        while line := self.line():
+            name, _, value = line.partition(":")
+            if not name:
+                assert self.line() == ""
+                continue
+            found[name] = value.strip()
+        number = int(found["id"]) if "id" in found else None
+        return found["event"], number, json.loads(found["data"])
+
+    def read_all(self):
+        """All events up to the end of the run."""
+        events = []
+        while not events or events[-1][0] != "end":
+            events.append(self.read())
+        assert self.response.read() == b""  # and the server hangs up
+        return events
+
+
+@pytest.fixture
+def connect(port):
+    """connect(job, query, headers) -> a Stream within `with`."""
+
+    @contextmanager
+    def connected(job, query="", **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+        try:
+            connection.request("GET", f"/qhn/runs/{job.id}/events{query}", headers=headers)
+            response = connection.getresponse()
+            assert response.status == 200
+            assert response.headers["content-type"].startswith("text/event-stream")
+            assert response.headers["cache-control"] == "no-store"
+            with response:
+                yield Stream(response)
+        finally:
+            connection.close()
+
+    return connected
+
+
+def refusal(port, path, **headers):
+    """(status, error) of a request that is refused."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())["error"]
+    finally:
+        connection.close()
+
+
+def new_epochs(data):
+    """Epochs of the objective's curve in a snapshot or a delta."""
+    if "figures" in data:
+        return list(data["figures"]["objective"]["data"][-1]["x"])
+    return list(data["extend"]["objective"]["x"][-1]) if "extend" in data else []
+
+
+# --- what is refused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run_id", ["AAAAAAAAAAAAAAAA", "%00", "'"])
+def test_an_unknown_run_is_not_found(port, service, run_id):
+    status, error = refusal(port, f"/qhn/runs/{run_id}/events")
+    assert status == 404
+    assert "no such run" in error
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"), [("?seed=two", {}), ("?seed=", {}), ("", {"Last-Event-ID": "NaN"})]
+)
+def test_a_seed_or_event_id_that_is_no_number_is_bad_input(port, service, query, headers):
+    job = service.submit(small())
+    status, error = refusal(port, f"/qhn/runs/{job.id}/events{query}", **headers)
+    assert status == 400
+    assert "whole numbers" in error
+    assert job.viewers == 0
+
+
+# --- a run from start to end -------------------------------------------------------------------------
+
+
+def test_a_snapshot_comes_first_then_deltas_with_rising_ids_then_the_end(service, hand, connect):
+    job = service.submit(small())
+    hand.work(service)
+    with connect(job) as stream:
+        event, first_id, snapshot = stream.read()
+        assert (event, first_id, snapshot["run"]) == ("snapshot", 1, job.id)
+        deltas = []
+        while not job.final:
+            hand.work(service)
+            deltas.append(stream.read())
+            assert deltas[-1][:2] == ("delta", job.epoch)
+        assert stream.read_all()[-1] == ("end", None, {})
+    assert [number for _, number, _ in deltas] == [2, 3, 4, 5, 6]
+    assert deltas[-1][2]["status"]["state"] == "done"
+    seen = new_epochs(snapshot) + [epoch for _, _, delta in deltas for epoch in new_epochs(delta)]
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_finished_run_is_sent_whole_and_the_stream_ends(service, hand, connect):
+    job = service.submit(small())
+    hand.work_off(service)
+    with connect(job) as stream:
+        (event, number, snapshot), end = stream.read_all()
+    assert (event, number, end) == ("snapshot", 6, ("end", None, {}))
+    assert new_epochs(snapshot) == [1, 2, 3, 4, 5, 6]
+    assert snapshot["status"]["state"] == "done"
+
+
+def test_a_change_of_status_alone_is_sent(service, hand, connect):
+    job = service.submit(small())
+    hand.work(service)
+    with connect(job) as stream:
+        stream.read()
+        service.pause(job.id)
+        assert stream.read()[2]["status"]["state"] == "paused"
+
+
+def test_the_last_epochs_are_sent_before_the_end_however_slow_the_store_is(
+    serve, hand, connect, monkeypatch, tmp_path
+):
+    """While the last checkpoint is written the run is final already, but no viewer has its last epoch."""
+    writing, written, polls = threading.Event(), threading.Event(), []
+
+    class SlowStore(RunStore):
+        def checkpoint(self, run_id, config, status, *arguments, **options):
+            if status == Status.DONE:
+                writing.set()
+                assert written.wait(SECONDS)
+            super().checkpoint(run_id, config, status, *arguments, **options)
+
+    async def counted(seconds, sleep=routes.asyncio.sleep):
+        polls.append(writing.is_set())
+        if sum(polls) == 3:  # the stream has looked at the run in that state
+            written.set()
+        await sleep(seconds)
+
+    service = serve(hand.workers(), SlowStore(tmp_path))
+    monkeypatch.setattr(routes, "default_service", lambda: service)
+    monkeypatch.setattr(routes.asyncio, "sleep", counted)
+    job = service.submit(small(epochs=2))
+    hand.work(service)
+    with connect(job) as stream:
+        assert new_epochs(stream.read()[2]) == [1]
+        last = threading.Thread(target=hand.work, args=[service])
+        last.start()
+        event, _, data = stream.read()
+        written.set()
+        last.join()
+    assert event == "delta"
+    assert new_epochs(data) == [2]
+    assert data["status"]["state"] == "done"
+
+
+# --- viewers who come and go -------------------------------------------------------------------------
+
+
+def test_who_reconnects_gets_only_what_was_missed(service, hand, connect):
+    job = service.submit(small())
+    for _ in range(2):
+        hand.work(service)
+    with connect(job) as stream:
+        last_id = stream.read()[1]
+    assert last_id == 2
+    for _ in range(2):
+        hand.work(service)
+    with connect(job, **{"Last-Event-ID": str(last_id)}) as stream:
+        event, number, missed = stream.read()
+        assert (event, number) == ("delta", 4)
+        assert new_epochs(missed) == [3, 4]
+        hand.work_off(service)
+        events = stream.read_all()
+    assert [epoch for *_, data in events[:-1] for epoch in new_epochs(data)] == [5, 6]
+
+
+def test_who_reconnects_after_the_end_gets_the_end(service, hand, connect):
+    job = service.submit(small())
+    hand.work_off(service)
+    with connect(job, **{"Last-Event-ID": "6"}) as stream:
+        (event, number, data), end = stream.read_all()
+    assert (event, number, end[0]) == ("delta", 6, "end")
+    assert new_epochs(data) == []
+    assert data["status"]["state"] == "done"
+
+
+def test_a_viewer_who_hangs_up_is_counted_no_more(service, hand, connect):
+    job = service.submit(small())
+    with connect(job) as one:
+        one.read()
+        with connect(job) as two:
+            two.read()
+            assert job.viewers == 2
+        until(lambda: job.viewers == 1)
+        hand.work(service)
+        assert one.read()[:2] == ("delta", 1)
+    until(lambda: job.viewers == 0)
+    hand.work_off(service)
+    assert_whole(job)
+
+
+def test_every_viewer_of_a_run_gets_the_same_events(service, hand, connect):
+    job = service.submit(small())
+    hand.work(service)
+    with connect(job) as one, connect(job) as two:
+        seen = {one: [one.read()], two: [two.read()]}
+        hand.work_off(service)
+        for stream, events in seen.items():
+            events.extend(stream.read_all())
+    for events in seen.values():
+        assert [epoch for *_, data in events for epoch in new_epochs(data)] == [1, 2, 3, 4, 5, 6]
+        assert events[-2][2]["status"] == seen[one][-2][2]["status"]
+
+
+def test_viewers_who_ask_at_the_same_moment_cost_one_message(service, hand, connect, monkeypatch):
+    """The second asks while the first's is being made: it waits for that one, and makes none itself."""
+    made, first_is_in, second_is_in = [], threading.Event(), threading.Event()
+
+    def slow_delta(job, seed, since, delta=live.delta):
+        made.append(since)
+        first_is_in.set()
+        if len(made) > 1:
+            second_is_in.set()
+        second_is_in.wait(0.3)  # ends at once where a second comes; nothing else could tell that none does
+        return delta(job, seed, since)
+
+    job = service.submit(small())
+    hand.work(service)
+    with connect(job) as one, connect(job) as two:
+        for stream in (one, two):
+            assert stream.read()[:2] == ("snapshot", 1)
+        monkeypatch.setattr(live, "delta", slow_delta)
+        hand.work(service)
+        assert first_is_in.wait(SECONDS)
+        for stream in (one, two):
+            assert stream.read()[:2] == ("delta", 2)
+    assert made == [1]
+
+
+def test_a_silent_stream_is_kept_alive(service, hand, connect, monkeypatch):
+    monkeypatch.setattr(routes, "HEARTBEAT_SECONDS", 0)
+    job = service.submit(small(), paused=True)
+    hand.work_off(service)
+    with connect(job) as stream:
+        stream.read()
+        assert stream.line() == ": still here"
+        assert stream.line() == ""
+        assert stream.line().startswith(":")
+
+
+# --- what is drawn -----------------------------------------------------------------------------------
+
+
+def test_pinned_runs_are_drawn_in_the_snapshot_and_unknown_pins_are_left_out(service, hand, connect):
+    job, pin = service.submit(small()), service.submit(small(seed=12))
+    hand.work_off(service)
+    with connect(job) as stream:
+        plain = stream.read()[2]["figures"]["objective"]["data"]
+    with connect(job, f"?pin={pin.id}&pin=unknown") as stream:
+        traces = stream.read()[2]["figures"]["objective"]["data"]
+    assert len(traces) == len(plain) + 1
+    assert traces[: len(plain)] == plain
+    drawn = [(name, values) for name, values in traces[-1].items() if name in ("x", "y")]
+    assert [len(values) for _, values in drawn] == [6, 6]
+    means = pin.result().history.groupby("epoch")["objective"].mean()
+    assert traces[-1]["y"] == pytest.approx(means.to_list())
+
+
+def test_the_seed_of_the_query_is_the_one_on_show(service, hand, connect):
+    job = service.submit(small())
+    hand.work_off(service)
+    with connect(job, "?seed=2") as stream:
+        guidance = stream.read()[2]["status"]["guidance"]
+    assert guidance["boundary"].startswith("Seed 2:")
+
+
+def test_a_viewer_of_a_live_run_gets_fifteen_updates_a_second(serve, connect, monkeypatch):
+    """Epochs come 40 a second, in chunks of two at most, and each chunk is one event."""
+    service = serve(thread_workers(), pace=True)
+    monkeypatch.setattr(routes, "default_service", lambda: service)
+    per_event = scheduler.EPOCHS_PER_SECOND * scheduler.CHUNK_SECONDS
+    assert scheduler.EPOCHS_PER_SECOND / per_event >= 15
+    assert routes.POLL_SECONDS <= 1 / 15
+    job = service.submit(small(epochs=20))
+    with connect(job) as stream:
+        events = stream.read_all()[:-1]
+    assert len(events) >= 20 / per_event / 2
+    assert [epoch for *_, data in events for epoch in new_epochs(data)] == list(range(1, 21))

@@ -1,0 +1,287 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import qhn_core as qhn
+from qhn_core.cli import main
+
+SMALL = ["--n-hidden", "1", "--epochs", "5", "--n-seeds", "3", "--shots", "20", "--seed", "7"]
+CONFIG = qhn.RunConfig(n_hidden=1, epochs=5, n_seeds=3, shots=20, seed=7)
+REQUIRED = {"config", "hash", "summary", "wall_seconds", "peak_memory_mb", "simulator"}
+EVERY_FIELD = {
+    "dataset": "moons",
+    "dataset_seed": 3,
+    "n_train_per_class": 20,
+    "n_test_per_class": 10,
+    "dataset_noise": 0.2,
+    "dataset_scale": 1.5,
+    "n_hidden": 1,
+    "n_layers": 2,
+    "objective": "elbo",
+    "regularization": 0.25,
+    "bandwidth": 2.5,
+    "likelihood": "mean",
+    "shots": 30,
+    "gradient": "algorithm-1",
+    "epochs": 1,
+    "learning_rate": 0.5,
+    "patience": 4,
+    "min_delta": 0.001,
+    "decay_factor": 0.25,
+    "n_seeds": 2,
+    "seed": 9,
+    "simulator": "cirq",
+}
+BAD = {  # options -> what standard error must name: the field with its value, and what is allowed
+    ("--dataset", "spirals"): ["dataset='spirals'", "'gaussian'", "'moons'", "'rings'"],
+    ("--objective", "vae"): ["objective='vae'", "'mle'", "'elbo'", "'selbo'"],
+    ("--gradient", "adjoint"): ["gradient='adjoint'", "'chain-rule'", "'algorithm-1'"],
+    ("--likelihood", "max"): ["likelihood='max'", "'sum'", "'mean'"],
+    ("--regularization=-1",): ["regularization='-1'", "0 <= regularization"],
+    ("--regularization", "nan"): ["regularization='nan'", "finite", "0 <= regularization"],
+    ("--regularization", "inf"): ["regularization='inf'", "finite", "0 <= regularization"],
+    ("--bandwidth", "0"): ["bandwidth='0'", "0 < bandwidth"],
+    ("--bandwidth=-2",): ["bandwidth='-2'", "0 < bandwidth"],
+    ("--bandwidth", "nan"): ["bandwidth='nan'", "finite", "0 < bandwidth"],
+    ("--learning-rate", "0"): ["learning_rate='0'", "0 < learning_rate"],
+    ("--learning-rate", "inf"): ["learning_rate='inf'", "finite", "0 < learning_rate"],
+    ("--decay-factor", "2"): ["decay_factor='2'", "0 < decay_factor < 1"],
+    ("--decay-factor", "0"): ["decay_factor='0'", "0 < decay_factor < 1"],
+    ("--decay-factor", "1"): ["decay_factor='1'", "0 < decay_factor < 1"],
+    ("--min-delta", "nan"): ["min_delta='nan'", "finite", "0 <= min_delta"],
+    ("--shots", "1"): ["shots=1", "at least 2 shots"],
+    ("--shots", "0"): ["shots='0'", "1 <= shots"],
+    ("--shots", "many"): ["shots='many'", "1 <= shots"],
+    ("--n-layers", "0"): ["n_layers='0'", "1 <= n_layers"],
+    ("--n-seeds", "0"): ["n_seeds='0'", "1 <= n_seeds"],
+    ("--epochs", "0"): ["epochs='0'", "1 <= epochs"],
+    ("--epochs", "2.5"): ["epochs='2.5'", "1 <= epochs"],
+    ("--seed=-1",): ["seed='-1'", "0 <= seed"],
+    ("--n-hidden", "0"): ["n_hidden='0'", "1 <= n_hidden"],
+    ("--n-hidden", "20"): ["n_hidden=20", "82 qubits", "GB", "n_hidden may be 1 to"],
+    ("--simulator", "abacus"): ["simulator='abacus'", "'qsim'", "'cirq'"],
+    ("--simulator", "qsim-cuda"): ["qsim-cuda", "CUDA"],
+}
+
+
+def options(fields):
+    return [text for name, value in fields.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def report(capsys, *arguments):
+    """The JSON that `qhn train --json` printed, alone."""
+    assert main(["train", "--json", *arguments]) == 0
+    out = capsys.readouterr().out
+    return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+# --- numbers -----------------------------------------------------------------------------------------
+
+
+def test_json_is_one_object_with_the_numbers_of_train(capsys):
+    found = report(capsys, *SMALL)
+    assert found.keys() >= REQUIRED
+    assert found["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
+    assert qhn.RunConfig(**found["config"]) == CONFIG
+    assert found["hash"] == CONFIG.hash
+    assert found["simulator"] == "qsim"
+    assert found["wall_seconds"] > 0
+    assert 50 < found["peak_memory_mb"] < 100_000
+    assert found["warning"] == ""
+
+
+def test_every_field_of_a_config_is_an_option(capsys):
+    assert set(EVERY_FIELD) == set(qhn.RunConfig.model_fields)
+    assert all(getattr(qhn.RunConfig(), name) != value for name, value in EVERY_FIELD.items())
+    found = report(capsys, *options(EVERY_FIELD))
+    assert found["config"] == EVERY_FIELD
+    assert found["simulator"] == "cirq"
+
+
+def test_without_options_it_is_the_default_config(capsys, monkeypatch):
+    trained = []
+    monkeypatch.setattr("qhn_core.cli.train", lambda config, progress: trained.append(config) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["train"])
+    assert trained == [qhn.RunConfig()]
+
+
+def test_exact_shots(capsys):
+    found = report(capsys, *SMALL, "--shots", "exact")
+    assert found["config"]["shots"] is None
+    expected = qhn.train(CONFIG.model_copy(update={"shots": None}))
+    assert found["summary"] == expected.summary().to_dict(orient="index")
+
+
+def test_the_table_is_the_summary_and_the_first_line_the_config(capsys):
+    assert main(["train", *SMALL]) == 0
+    out = capsys.readouterr().out
+    first, blank, *table = out.splitlines()
+    assert first.startswith(CONFIG.in_words())
+    assert blank == ""
+    summary = qhn.train(CONFIG).summary()
+    assert table[0].split() == list(summary.columns)
+    for name, values in summary.iterrows():
+        [line] = [text for text in table if text.startswith(f"{name} ")]
+        assert line.removeprefix(name).split() == [f"{v:.4f}" for v in values]
+
+
+# --- a run folder ------------------------------------------------------------------------------------
+
+
+def test_a_run_folder_holds_the_whole_run(capsys, tmp_path):
+    folder = tmp_path / "new" / "run"
+    report(capsys, *SMALL, "--out", str(folder))
+    expected = qhn.train(CONFIG)
+    assert sorted(p.name for p in folder.iterdir()) == ["angles.npz", "config.json", "history.parquet"]
+    assert qhn.RunConfig.model_validate_json((folder / "config.json").read_text()) == CONFIG
+    history = pd.read_parquet(folder / "history.parquet")
+    pd.testing.assert_frame_equal(history, expected.history, check_exact=True)
+    with np.load(folder / "angles.npz", allow_pickle=False) as angles:
+        np.testing.assert_array_equal(angles["best"], expected.best_angles)
+        np.testing.assert_array_equal(angles["last"], expected.state.angles)
+
+
+def test_a_run_is_not_overwritten(capsys, tmp_path):
+    assert main(["train", *SMALL, "--out", str(tmp_path)]) == 0
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert main(["train", *SMALL, "--seed", "8", "--json", "--out", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(tmp_path) in err
+    assert "already holds a run" in err
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_folder_that_can_not_be_made_is_bad_input(capsys, tmp_path):
+    """Known before the training, not after an hour of it."""
+    file = tmp_path / "file"
+    file.write_text("")
+    assert main(["train", *SMALL, "--json", "--out", str(file / "run")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(file / "run") in err
+
+
+# --- bad input ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", BAD, ids=" ".join)
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
+def test_bad_input_names_field_value_and_range(capsys, bad, form):
+    assert main(["train", *SMALL, *form, *bad]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("qhn train: ")
+    assert [text for text in BAD[bad] if text not in err] == []
+    assert "Traceback" not in err
+
+
+def test_all_that_is_wrong_is_said_at_once(capsys):
+    assert main(["train", "--epochs", "0", "--decay-factor", "2"]) == 2
+    err = capsys.readouterr().err
+    assert "epochs='0'" in err
+    assert "decay_factor='2'" in err
+
+
+def test_bad_input_trains_and_writes_nothing(capsys, tmp_path):
+    assert main(["train", *SMALL, "--epochs", "0", "--out", str(tmp_path / "run")]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["train", "--lambda", "1"], ["fly"], []])
+def test_an_unknown_option_or_command_is_bad_input(capsys, arguments):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "usage: qhn" in err
+
+
+# --- a diverging run ---------------------------------------------------------------------------------
+
+
+def test_a_diverging_run_warns_keeps_its_history_and_fails(capsys, tmp_path):
+    run = {
+        "objective": "elbo",
+        "likelihood": "mean",
+        "shots": "exact",
+        "learning_rate": 2e15,
+        "n_hidden": 1,
+    }
+    assert main(["train", "--json", "--out", str(tmp_path), *options(run)]) == 1
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert "1 of 1 seeds diverged" in found["warning"]
+    assert found["warning"] in err
+    history = pd.read_parquet(tmp_path / "history.parquet")
+    assert 0 < len(history) < 200
+    assert f"at epoch {len(history) + 1}:" in err
+    assert np.isfinite(history.to_numpy()).all()
+
+
+# --- the other commands ------------------------------------------------------------------------------
+
+
+def test_simulators_are_listed_with_the_reason(capsys):
+    assert main(["simulators"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(lines) == ["qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+    for simulator in qhn.available_simulators():
+        answer, why = lines[simulator.name].split(maxsplit=1)
+        assert (answer, why) == ("yes" if simulator.available else "no", simulator.why)
+    assert lines["qsim"].startswith("yes")
+    assert lines["cirq"].startswith("yes")
+    assert "compiled without CUDA" in lines["qsim-cuda"] or lines["qsim-cuda"].startswith("yes")
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert "Train all seeds of one configuration." in out
+    assert "List the simulators and say why one is missing." in out
+
+
+def test_help_of_train_explains_every_option(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name, field in qhn.RunConfig.model_fields.items():
+        [line] = [text for text in lines if text.lstrip().startswith(f"--{name.replace('_', '-')} ")]
+        at = lines.index(line)
+        text = " ".join([line, *lines[at + 1 : at + 3]])
+        assert field.description in text
+        if field.default is not None:
+            assert f"default: {field.default}" in text
+
+
+def test_an_interrupted_run_says_so_and_has_the_code_of_a_signal(capsys, monkeypatch):
+    def interrupted(config, progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("qhn_core.cli.train", interrupted)
+    assert main(["train", *SMALL]) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+# --- the command itself ------------------------------------------------------------------------------
+
+
+def test_the_installed_command_prints_json_alone():
+    command = Path(sys.executable).with_name("qhn")
+    done = subprocess.run(
+        [command, "train", "--json", *SMALL], capture_output=True, text=True, timeout=120, env=os.environ
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
+    bad = subprocess.run([command, "train", "--epochs", "0"], capture_output=True, text=True, timeout=120)
+    assert (bad.returncode, bad.stdout) == (2, "")
