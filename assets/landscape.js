@@ -63,7 +63,7 @@ function createLandscape(parent) {
   let mode = "heatmap", shared = false, dragging = false, light = false, slow = false, settling = 0, hover = null;
   let inputs = {}, axis = null, nx = 0, ny = 0, n = 0, ell = null, entropy = null, correlators = null, centre = 0;
   let lambda = 1, h = 1, hNotches = [1], grid = 0;
-  const fromPython = {}, sentToPython = {};
+  const fromPython = {}, sentToPython = { lambda: [], h: [] };
   let camera = structuredClone(CAMERA), syncing = false, pendingCamera = null;
   const stale = new Set();
 
@@ -363,8 +363,8 @@ function createLandscape(parent) {
 
   function released() {
     dragging = false;
-    sentToPython.lambda = lambda;
-    sentToPython.h = h;
+    sentToPython.lambda.push(lambda);
+    sentToPython.h.push(h);
     component.setStateValue("regularization", lambda);
     component.setStateValue("bandwidth", h);
     request();
@@ -381,8 +381,10 @@ function createLandscape(parent) {
     if (!Number.isFinite(value) || value === fromPython[which]) return false;
     const first = fromPython[which] === undefined;
     fromPython[which] = value;
-    if (!first && (dragging || value === sentToPython[which])) return false;
-    delete sentToPython[which];
+    // An answer to what was sent from here, perhaps a while ago: the slider has it, or is already further.
+    const echo = sentToPython[which].indexOf(value);
+    if (echo >= 0) sentToPython[which].splice(0, echo + 1);
+    if (!first && (dragging || echo >= 0)) return false;
     if (which === "lambda") lambda = value;
     else h = value;
     return true;

@@ -206,7 +206,9 @@ class JobService(Scheduler):
         return copy
 
     def _add(self, job: Job) -> None:
-        finished = [j.id for j in self._jobs.values() if j.final and not j.viewers]
+        kept = self.store is not None
+        idle = [j for j in self._jobs.values() if j.resting and not j.viewers]
+        finished = [j.id for j in idle if j.final or (kept and j.stored)]
         for job_id in finished[: max(0, len(finished) - JOBS_KEPT)]:
             del self._jobs[job_id]
         self._jobs[job.id] = job

@@ -90,7 +90,7 @@ def want(values: dict[str, Any]) -> None:
     """Let the controls stand so when the sidebar is drawn next: a control that is drawn can't be set."""
     for field in ("regularization", "bandwidth"):
         add_stop(field, values.get(field))
-    st.session_state.wanted = values
+    st.session_state.setdefault("wanted", {}).update(values)  # two callbacks may come before one run
 
 
 def want_config(config: RunConfig) -> None:

@@ -15,6 +15,8 @@ from qhn_core.training import HISTORY_COLUMNS, advance, initial_state, join_rows
 
 SECONDS = 60
 """How long an awaited event may take before the test gives up; no test waits for that long."""
+MOST_TASKS = 2000
+"""No test needs so many."""
 
 
 def small(**options):
@@ -120,6 +122,7 @@ class Hand:
         return True
 
     def work_one(self):
+        assert len(self.ran) < MOST_TASKS, "the work does not end"
         future, function, arguments = self.pools[-1].tasks.popleft()
         self.ran.append(arguments[0])
         future.set_result(function(*arguments))

@@ -28,13 +28,13 @@ from qhn_core.store import RunStore
 from .deadly import be_there_until_killed, kill_own_worker
 from .helpers import SECONDS, Hand, assert_on_course, assert_whole, settle, small, until
 
-WORKERS = 2
+WORKERS = 3
 CONFIGS = [small(), small(seed=12, n_seeds=1), small(shots=None, objective="elbo", epochs=4)]
 WHICH = st.integers(0, 5)
 
 
 class Schedules(RuleBasedStateMachine):
-    """Two workers, a store, a few runs, and a server that may restart in between."""
+    """Three workers, a store, a few runs, and a server that may restart in between."""
 
     def __init__(self):
         super().__init__()

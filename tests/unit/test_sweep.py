@@ -1,4 +1,6 @@
+import itertools
 import json
+import secrets
 import threading
 import zipfile
 
@@ -406,6 +408,15 @@ def test_a_deleted_run_is_gone(capsys, home):
     assert run(capsys, "runs", "delete", row["run"]) == (0, "", "")
     assert run(capsys, "runs") == (0, "", "")
     assert run(capsys, "runs", "show", row["run"])[0] == 2
+
+
+def test_every_id_that_a_run_may_get_can_be_given_on_the_command_line(capsys, home, monkeypatch):
+    """Ids are random letters, digits, - and _; an argument that begins with - looks like an option."""
+    tokens = itertools.chain(["-xEdB-y8Mj2RcRDE", "--h"], map("token{}".format, itertools.count()))
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda n_bytes: next(tokens))
+    for row in swept(capsys, "--seed", "1,2"):
+        assert run(capsys, "runs", "show", row["run"])[0] == 0
+        assert run(capsys, "runs", "delete", row["run"])[0] == 0
 
 
 @pytest.mark.parametrize("action", ["show", "export", "delete"])
