@@ -36,6 +36,8 @@ class Workers:
     make: Callable[[], Executor]
     count: int
     stop: Callable[[Executor], None] = _drop_tasks
+    lost: Callable[[], str] = str
+    """Why no task will ever come back, or an empty string."""
 
 
 def choose_workers(scheduler: str | None = None, count: int | None = None) -> Workers:
@@ -95,9 +97,17 @@ def dask_workers(scheduler: str) -> Workers:
 
     def stop(executor: Executor) -> None:
         executor.shutdown(wait=False)
-        client.close()
+        client.close(timeout=2)
 
-    return Workers(make, count, stop)
+    def lost() -> str:
+        gone = client.status != "running"
+        return (
+            f"scheduler={scheduler!r} is gone; what was trained is saved, run again to go on"
+            if gone
+            else ""
+        )
+
+    return Workers(make, count, stop, lost)
 
 
 @contextmanager
