@@ -1,14 +1,13 @@
 """Jobs: a config and a state that move on in chunks of `advance`, and who may start them."""
 
 import os
-import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from qhn_core.bits import Index
-from qhn_core.config import RunConfig
+from qhn_core.config import RunConfig, new_run_id
 from qhn_core.problem import BYTES_PER_NETWORK
 from qhn_core.training import Rows, RunResult, TrainingState, join_rows, merge_states, tidy
 
@@ -91,7 +90,7 @@ class Job:
     config: RunConfig
     parts: list[Part]
     status: Status = Status.QUEUED
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    id: str = field(default_factory=new_run_id)
     state: TrainingState | None = None
     """All seeds after the last whole chunk."""
     chunks: list[Rows] = field(default_factory=list)

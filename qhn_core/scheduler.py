@@ -110,9 +110,12 @@ class Scheduler(ABC):
         job.in_flight += 1
         try:
             future = self._executor.submit(run_chunk, job.config, job.parts[part], job.n_epochs)
-        except BrokenExecutor:  # a worker died while it was idle
-            self._executor = self._workers.make()
-            future = self._executor.submit(run_chunk, job.config, job.parts[part], job.n_epochs)
+        except BrokenExecutor as error:  # a worker died while it was idle
+            self._busy -= 1
+            job.in_flight -= 1
+            self._retry(job, part, error, self._executor)
+            self._touch(job)
+            return
         executor = self._executor
         future.add_done_callback(lambda done: self._finish_task(job, part, done, executor, now))
 
@@ -150,8 +153,8 @@ class Scheduler(ABC):
     def _retry(self, job: Job, part: int, error: BaseException, executor: Executor) -> None:
         """Put a failed task back, three times; a dead worker counts only where it had this job alone."""
         died = isinstance(error, BrokenExecutor | CancelledError)
-        if died and self._executor is executor:
-            self._executor = self._workers.make()
+        if died and self._executor is executor and not self._renew():
+            return
         if not died or (job.suspect and job.last_crash is not executor):
             job.lost_chunks += 1
         if died:
@@ -170,6 +173,19 @@ class Scheduler(ABC):
             job.waiting.appendleft(part)
             job.message = f"A worker was lost; going on from epoch {job.epoch}."
             self._enqueue(job)
+
+    def _renew(self) -> bool:
+        """Make a new executor for a broken one; where none can be had, all runs end with the reason."""
+        try:
+            self._executor = self._workers.make()
+        except Exception as error:  # whatever it is, no task can run any more
+            for job in list(self._jobs.values()):
+                if job.status in MOVING:
+                    job.waiting.clear()
+                    job.message = f"No workers can be had any more ({error}); the run is given up."
+                    self._set(job, Status.FAILED)
+            return False
+        return True
 
     def _finish_chunk(self, job: Job) -> None:
         job.finish_chunk(self._workers.count)

@@ -7,7 +7,6 @@ checkpoint or the next. Nothing is pickled.
 import errno
 import json
 import os
-import secrets
 import sqlite3
 import sys
 import threading
@@ -18,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from qhn_core.config import RunConfig
+from qhn_core.config import RunConfig, new_run_id
 from qhn_core.exchange import (
     StoredRun,
     check_name,
@@ -213,7 +212,7 @@ class RunStore:
 
         It keeps its name, times and versions, and `find_finished` never answers with it.
         """
-        run_id = secrets.token_urlsafe(12)
+        run_id = new_run_id()
         self._save(run_id, run, run.seconds)
         return run_id
 

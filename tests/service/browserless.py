@@ -114,10 +114,16 @@ class Session:
         self.events_path = None
         self.fragments = {}
         """Fragments that want to run every so many seconds: id -> task."""
-        self.runs = 0
-        """Script runs that have ended."""
+        self.begun = 0
+        """Runs of the whole page that have begun."""
+        self.at_rest = False
+        """Whether the last run was not cut short for another, and is over."""
+        self.lost = None
+        """Why the server has hung up, if it has."""
         self._seen = {}
         self._page = ""
+        self._last = None
+        self._cut_short = False
         self._ended = asyncio.Condition()
 
     async def __aenter__(self):
@@ -136,10 +142,16 @@ class Session:
 
     async def rerun(self, trigger=None):
         """Run the page's script, and wait until it has run."""
-        before = self.runs
+        before = self.begun
         await self._send(trigger)
         async with self._ended:
-            await asyncio.wait_for(self._ended.wait_for(lambda: self.runs > before), START_SECONDS)
+            over = self._ended.wait_for(lambda: (self.at_rest and self.begun > before) or self.lost)
+            try:
+                await asyncio.wait_for(over, START_SECONDS)
+            except TimeoutError:
+                raise TimeoutError(f"no page after {START_SECONDS} s; last came {self._last}") from None
+        if self.lost:
+            raise ConnectionError(f"the server hung up: {self.lost}")
 
     async def click(self, label):
         """Press a button; False where it is not there or disabled."""
@@ -183,14 +195,18 @@ class Session:
         await self._socket.send(message.SerializeToString())
 
     async def _read(self):
-        with contextlib.suppress(ConnectionClosed):
+        try:
             while True:
                 message = ForwardMsg()
                 message.ParseFromString(await self._socket.recv())
                 await self._take(message)
+        except ConnectionClosed as closed:
+            async with self._ended:
+                self.lost = str(closed)
+                self._ended.notify_all()
 
     async def _take(self, message):
-        kind = message.WhichOneof("type")
+        kind = self._last = message.WhichOneof("type")
         if kind == "ref_hash":
             message = self._seen[message.ref_hash]
             kind = message.WhichOneof("type")
@@ -201,26 +217,20 @@ class Session:
         elif kind == "new_session":
             self._page = message.new_session.page_script_hash
             if not message.metadata.run.fragment_ids:
+                self.begun += 1
                 self._stop_fragments()
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
         elif kind == "auto_rerun":
             again = message.auto_rerun
-            self.fragments[again.fragment_id] = asyncio.create_task(
-                self._run_every(again.fragment_id, again.interval)
-            )
-        elif kind == "script_finished" and not self._cut_short(message):
+            self._run_every(again.fragment_id, again.interval)
+        elif kind == "script_finished":
+            self._cut_short = message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
+        elif kind == "session_status_changed":
             async with self._ended:
-                self.runs += 1
+                running = message.session_status_changed.script_is_running
+                self.at_rest = not running and not self._cut_short
                 self._ended.notify_all()
-
-    def _cut_short(self, message):
-        """Whether another run follows at once, or only a fragment has run."""
-        status = message.ScriptFinishedStatus
-        return message.script_finished in (
-            status.FINISHED_EARLY_FOR_RERUN,
-            status.FINISHED_FRAGMENT_RUN_SUCCESSFULLY,
-        )
 
     def _draw(self, element):
         kind = element.WhichOneof("type")
@@ -235,11 +245,16 @@ class Session:
         elif hasattr(drawn, "label") and hasattr(drawn, "id"):
             self.widgets[drawn.label] = drawn
 
-    async def _run_every(self, fragment_id, seconds):
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                await asyncio.sleep(seconds)
-                await self._send(fragment_id=fragment_id)
+    def _run_every(self, fragment_id, seconds):
+        async def run():
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await asyncio.sleep(seconds)
+                    await self._send(fragment_id=fragment_id)
+
+        if fragment_id in self.fragments:
+            self.fragments[fragment_id].cancel()
+        self.fragments[fragment_id] = asyncio.create_task(run())
 
     def _stop_fragments(self):
         for task in self.fragments.values():

@@ -79,7 +79,6 @@ def test_a_killed_server_leaves_a_run_that_others_resume_to_the_same_result(left
 
     [swept] = run_sweep([config], thread_workers(2), RunStore(copy))
     assert_whole(swept)
-    assert swept.id == run_id
 
 
 def test_the_killed_app_shows_the_run_again_and_resume_ends_it_as_if_nothing_had_been(serve, tmp_path):
