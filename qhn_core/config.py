@@ -19,7 +19,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 def new_run_id() -> str:
     """An id that can't be guessed, and that a command line does not take for an option."""
-    return "r" + secrets.token_urlsafe(12)
+    while (run_id := secrets.token_urlsafe(12)).startswith("-"):
+        pass
+    return run_id
 
 
 class _Config(BaseModel):

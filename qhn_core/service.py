@@ -207,8 +207,8 @@ class JobService(Scheduler):
 
     def _add(self, job: Job) -> None:
         kept = self.store is not None
-        idle = [j for j in self._jobs.values() if j.resting and not j.viewers]
-        finished = [j.id for j in idle if j.final or (kept and j.stored)]
+        idle = [j for j in self._jobs.values() if not j.viewers]
+        finished = [j.id for j in idle if j.final or (kept and j.stored and j.resting)]
         for job_id in finished[: max(0, len(finished) - JOBS_KEPT)]:
             del self._jobs[job_id]
         self._jobs[job.id] = job
