@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,12 @@ def service(monkeypatch):
         monkeypatch.setattr(module, "default_service", lambda: service)
     yield service
     service.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def keep_main(monkeypatch):
+    """AppTest leaves its page behind as `__main__`, and spawned processes of later tests would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture

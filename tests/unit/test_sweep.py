@@ -215,7 +215,13 @@ def test_a_run_without_an_epoch_has_no_scores(tmp_path):
     configs = [small(simulator="qsim-cuda"), small()]
     if qhn.available_simulators()[2].available:
         pytest.skip("this machine has the simulator that the test needs to be missing")
-    jobs = run_sweep(configs, thread_workers(), RunStore(tmp_path))
+    calls = []
+
+    def progress(done, total):
+        calls.append(done)
+        assert len(calls) < 100, "the run is never given up"
+
+    jobs = run_sweep(configs, thread_workers(), RunStore(tmp_path), progress)
     table = sweep_table(jobs)
     assert table["status"].tolist() == ["failed", "done"]
     assert table["test_bce_mean"].isna().tolist() == [True, False]
