@@ -15,6 +15,7 @@ function createLiveRun(parent) {
   let Plotly = null, sizes = null, boundaryView = 0, draws = 0, destroyed = false;
   let url, source = null, retries = 0, retryTimer = 0;
   let status = null, statusDirty = false, run = null, shades = null, shadesDirty = false;
+  let tellPage = () => {}, drawnFor = null;  // the state that the page's buttons were drawn for
 
   const dot = element("i", { class: "dot", "aria-hidden": "true" });
   const word = element("span", { class: "word", "aria-live": "polite" });
@@ -139,6 +140,7 @@ function createLiveRun(parent) {
 
   function setStatus(next) {
     if (!next) return;
+    if (next.state !== status?.state && next.state !== drawnFor) tellPage(next.state);
     status = next;
     statusDirty = true;
     setAttribute(root, "data-state", status.state);
@@ -274,7 +276,7 @@ function createLiveRun(parent) {
   }
 
   return {
-    update({ data }) {
+    update({ data, setTriggerValue }) {
       data = data ?? {};
       themes.check();
       if (data.height_hint) root.style.setProperty("--rows", `${Math.max(480, data.height_hint - 100)}px`);
@@ -291,6 +293,8 @@ function createLiveRun(parent) {
           setPlaceholder(`The charts cannot be shown: ${error.message}.`);
         });
       }
+      drawnFor = data.status ?? null;
+      tellPage = (state) => setTriggerValue?.("status", state);
       const next = data.events_url ?? null;
       if (next !== url) connect(next);
     },

@@ -7,7 +7,7 @@ from pages.components.routes import events_path
 from pages.components.session import pin, pinned, session_id, show, shown_job, start
 from pages.components.views import live_run
 from qhn_core.config import RunConfig
-from qhn_core.jobs import MOVING, Job, Status
+from qhn_core.jobs import MOVING, Job
 from qhn_core.live import MOST_PINS
 from qhn_core.service import default_service
 
@@ -64,12 +64,6 @@ def pin_buttons(job: Job | None) -> None:
         )
 
 
-def watch(job: Job, status: Status) -> None:
-    """Draw the page again when the run has changed its status, so that the buttons follow."""
-    if job.status != status:
-        st.rerun()
-
-
 config = sidebar_controls()
 job = shown_job()
 broken_link = job is None and report_link()
@@ -89,6 +83,4 @@ if job is not None and job.config.n_seeds > 1:
         format_func=lambda i: "best so far" if i is None else str(i),
         help="Whose decision boundary and bitstrings are drawn.",
     )
-live_run(None if job is None else events_path(job, seed, pinned()), key="live")
-if job is not None and status is not None and (not job.final or job.status != status):
-    st.fragment(watch, run_every=0.5)(job, status)
+live_run(None if job is None else events_path(job, seed, pinned()), status, key="live")

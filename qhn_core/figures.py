@@ -7,7 +7,6 @@ Plain dictionaries, because the live views rebuild them many times a second; wra
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.config import RunConfig
@@ -19,6 +18,8 @@ from qhn_core.training import Rows
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]
+Stats = dict[str, Any]
+"""Columns by name, one entry per epoch."""
 
 OBJECTIVE_COLORS = {"mle": "#6B7280", "elbo": "#0F9D8A", "selbo": "#B5399B"}
 CLASS_COLORS = ("#3B76AF", "#E8833A")
@@ -29,17 +30,28 @@ UNCERTAINTY_SCALE = [[0.0, "#F7F7F5"], [1.0, "#5B3A8E"]]
 BITSTRINGS_SHOWN = 16
 
 
-def over_seeds(rows: Rows) -> pd.DataFrame:
-    """Mean and standard deviation over seeds, one row per epoch; columns like `objective_mean`."""
-    table = pd.DataFrame(rows).drop(columns="seed").groupby("epoch")
-    both = [table.mean().add_suffix("_mean"), table.std(ddof=0).add_suffix("_std")]
-    return pd.concat(both, axis=1).reset_index()
+def over_seeds(rows: Rows) -> Stats:
+    """Mean and standard deviation over seeds, one entry per epoch; columns like `objective_mean`.
+
+    >>> stats = over_seeds({"seed": [0, 1, 0], "epoch": [1, 1, 2], "kl": [2.0, 4.0, 1.0]})
+    >>> stats["epoch"].tolist(), stats["kl_mean"].tolist(), stats["kl_std"].tolist()
+    ([1, 2], [3.0, 1.0], [1.0, 0.0])
+    """
+    epochs, which, counts = np.unique(rows["epoch"], return_inverse=True, return_counts=True)
+    stats = {"epoch": epochs}
+    for name in rows.keys() - {"seed", "epoch"}:
+        mean = np.bincount(which, rows[name]) / counts
+        stats[f"{name}_mean"] = mean
+        with np.errstate(invalid="ignore"):  # infinity has no spread
+            variance = np.bincount(which, (rows[name] - mean[which]) ** 2) / counts
+        stats[f"{name}_std"] = np.sqrt(variance)
+    return stats
 
 
-def _band(stats: pd.DataFrame, column: str, name: str, color: str, axis: str = "y") -> list[Trace]:
+def _band(stats: Stats, column: str, name: str, color: str, axis: str = "y") -> list[Trace]:
     """Mean line over a band of one standard deviation: three traces (low, high, mean)."""
     x = stats["epoch"].tolist()
-    mean, std = stats[f"{column}_mean"].to_numpy(), stats[f"{column}_std"].to_numpy()
+    mean, std = stats[f"{column}_mean"], stats[f"{column}_std"]
     edge = {
         "type": "scatter",
         "mode": "lines",
@@ -94,7 +106,7 @@ def _layout(config: RunConfig, left: str, right: str | None) -> dict[str, Any]:
     return layout
 
 
-def objective_figure(config: RunConfig, problem: Problem, stats: pd.DataFrame) -> Figure:
+def objective_figure(config: RunConfig, problem: Problem, stats: Stats) -> Figure:
     """The objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
 
     The dashed reference is the log evidence for the ELBO at λ = 1 (which bounds it) and the best
@@ -142,7 +154,7 @@ def objective_figure(config: RunConfig, problem: Problem, stats: pd.DataFrame) -
     return {"data": data, "layout": layout}
 
 
-def pinned_line(config: RunConfig, stats: pd.DataFrame, column: str, place: int) -> Trace:
+def pinned_line(config: RunConfig, stats: Stats, column: str, place: int) -> Trace:
     """The mean of one column of a pinned run, in the fixed style of its place (0 to 3)."""
     name = f"pin {place + 1}: {config.objective.upper()}"
     if config.objective != "mle":
@@ -159,7 +171,7 @@ def reference_line(config: RunConfig, problem: Problem) -> tuple[float, str]:
     return float(log_likelihoods(config, problem).max()), "best network"
 
 
-def gradient_figure(config: RunConfig, stats: pd.DataFrame) -> Figure:
+def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
     """Mean |dL/dθ| over all angles, and the learning rate, against epochs."""
     color = OBJECTIVE_COLORS[config.objective]
     data = _band(stats, "gradient_magnitude", "mean |∂L/∂θ|", color)

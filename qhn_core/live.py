@@ -1,11 +1,11 @@
 """What a live view is sent of a job: first a snapshot, then deltas, as JSON-ready dictionaries."""
 
-import json
 import threading
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import orjson
 
 from qhn_core.bits import Float, Index
 from qhn_core.circuit_drawing import circuit_svg
@@ -44,8 +44,8 @@ GUIDANCE_EARLY = {
 
 def message_text(
     job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...] = ()
-) -> tuple[int, str]:
-    """(epoch, JSON text) of a message; cached, so that many viewers cost as much as one.
+) -> tuple[int, bytes]:
+    """(epoch, JSON) of a message; cached, so that many viewers cost as much as one.
 
     since: the epoch that the viewer has; None asks for the snapshot. `version` is the job's, and
     serves as the cache's key. NaN becomes null.
@@ -57,9 +57,9 @@ def message_text(
 @lru_cache(maxsize=256)
 def _message_text(
     job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...]
-) -> tuple[int, str]:
+) -> tuple[int, bytes]:
     epoch, message = snapshot(job, seed, pinned) if since is None else delta(job, seed, since)
-    return epoch, json.dumps(_without_nan(message), allow_nan=False, separators=(",", ":"))
+    return epoch, orjson.dumps(message)
 
 
 _making = threading.Lock()
@@ -218,13 +218,3 @@ def _numbers(job: Job, rows: Rows, problem: Problem, best: Scores) -> list[dict[
             "reference": f"{level:.1f}",
         },
     ]
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return value

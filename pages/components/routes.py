@@ -1,10 +1,9 @@
 """What the server answers beside Streamlit: Plotly's library and the event stream of a run."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from plotly.offline import get_plotlyjs
@@ -65,28 +64,100 @@ async def run_events(request: Request) -> Response:
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _messages(
-    service: JobService, job: Job, seed: int | None, since: int | None, pinned: tuple[Job, ...]
-) -> AsyncIterator[str]:
-    seen, spoke = -1, time.monotonic()
+class _Delta(NamedTuple):
+    since: int
+    epoch: int
+    text: bytes
+    version: int
+
+
+class _Feed:
+    """What is new in one run, made once and sent to all who watch it."""
+
+    def __init__(self, job: Job, seed: int | None) -> None:
+        self.viewers = 0
+        self._job, self._seed = job, seed
+        self._latest = _Delta(-1, -1, b"", -1)
+        self._changed = asyncio.get_running_loop().create_future()
+        self._pump = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        """Look for news for as long as somebody waits for them, one look for all."""
+        version, epoch = self._job.version, self._job.epoch
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self._job.version != version:
+                since, version = epoch, self._job.version
+                epoch, text = await asyncio.to_thread(message_text, self._job, version, self._seed, since)
+                self._latest = _Delta(since, epoch, text, version)
+                self._changed.set_result(None)
+                self._changed = asyncio.get_running_loop().create_future()
+
+    async def news(self, version: int, epoch: int) -> _Delta | None:
+        """The change since `version`, of which the viewer has `epoch`; None after HEARTBEAT_SECONDS without."""
+        if self._latest.version <= version:
+            waiting = [self._changed, self._pump]
+            await asyncio.wait(waiting, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if self._pump.done():
+                self._pump.result()  # raises what went wrong
+        if self._latest.version <= version:
+            return None
+        if self._latest.since == epoch:
+            return self._latest
+        version = self._job.version  # this viewer has missed one, or has just come
+        epoch_now, text = await asyncio.to_thread(message_text, self._job, version, self._seed, epoch)
+        return _Delta(epoch, epoch_now, text, version)
+
+    def close(self) -> None:
+        self._pump.cancel()
+
+
+_feeds: dict[tuple[Job, int | None], _Feed] = {}
+
+
+@asynccontextmanager
+async def _feed_of(service: JobService, job: Job, seed: int | None) -> AsyncIterator[_Feed]:
+    """The feed of a run, there for as long as it has viewers."""
+    key = (job, seed)
+    if key not in _feeds:
+        _feeds[key] = _Feed(job, seed)
+    feed = _feeds[key]
+    feed.viewers += 1
     service.view(job, +1)
     try:
-        while True:
-            version, final = job.version, job.final
-            if version != seen:
-                name = "snapshot" if since is None else "delta"
-                since, text = await asyncio.to_thread(message_text, job, version, seed, since, pinned)
-                yield f"event: {name}\nid: {since}\ndata: {text}\n\n"
-                seen, spoke = version, time.monotonic()
-            elif final:
-                yield "event: end\ndata: {}\n\n"
-                return
-            elif time.monotonic() - spoke > HEARTBEAT_SECONDS:
-                yield ": still here\n\n"
-                spoke = time.monotonic()
-            await asyncio.sleep(POLL_SECONDS)
+        yield feed
     finally:
         service.view(job, -1)
+        feed.viewers -= 1
+        if not feed.viewers:
+            feed.close()
+            del _feeds[key]
+
+
+async def _messages(
+    service: JobService, job: Job, seed: int | None, since: int | None, pinned: tuple[Job, ...]
+) -> AsyncIterator[bytes]:
+    async with _feed_of(service, job, seed) as feed:
+        version = job.version
+        name = b"snapshot" if since is None else b"delta"
+        epoch, text = await asyncio.to_thread(message_text, job, version, seed, since, pinned)
+        yield _event(name, epoch, text)
+        while True:
+            if job.final and job.version == version:
+                await asyncio.sleep(POLL_SECONDS)  # its last change may just be under way
+                if job.version == version:
+                    yield b"event: end\ndata: {}\n\n"
+                    return
+            delta = await feed.news(version, epoch)
+            if delta is None:
+                yield b": still here\n\n"
+            else:
+                _, epoch, text, version = delta
+                yield _event(b"delta", epoch, text)
+
+
+def _event(name: bytes, epoch: int, text: bytes) -> bytes:
+    return b"event: %b\nid: %d\ndata: %b\n\n" % (name, epoch, text)
 
 
 routes = [

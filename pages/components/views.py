@@ -25,10 +25,14 @@ def on_this_server(path: str) -> str:
     return f"/{base}{path}" if base else path
 
 
-def live_run(events_path: str | None, key: str) -> None:
-    """The header and four views of a run, fed by its event stream; None before there is one."""
+def live_run(events_path: str | None, status: str | None, key: str) -> None:
+    """The header and four views of a run, fed by its event stream; None before there is one.
+
+    The page runs again when the run is no longer in the `status` that the page was drawn for.
+    """
     url = None if events_path is None else on_this_server(events_path)
-    _component("live_run")(key=key, data={"plotly_url": on_this_server(PLOTLY_PATH), "events_url": url})
+    data = {"plotly_url": on_this_server(PLOTLY_PATH), "events_url": url, "status": status}
+    _component("live_run")(key=key, data=data, on_status_change=lambda: None)
 
 
 def landscape(data: dict[str, Any], key: str, **callbacks: Any) -> Any:

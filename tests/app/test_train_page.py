@@ -219,14 +219,22 @@ def test_pause_and_step_are_off_when_a_run_is_over(visit):
     assert pressable == [True, False, False, True]
 
 
-def test_the_buttons_follow_a_run_that_ends_while_the_page_is_drawn(visit, service, monkeypatch):
-    """Between the toolbar and the end of the script a short run may end: Pause must not stay for ever."""
+def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, monkeypatch):
+    """Between the toolbar and the end of the script a short run may end: the view then asks for the page."""
+    told = []
 
-    def slow_to_draw(events_path, key):
+    def slow_to_draw(events_path, status, key):
         service.wait(events_path.split("/")[3], 60)
+        told.append(status)
 
     monkeypatch.setattr("pages.components.views.live_run", slow_to_draw)
-    assert visit(**SMALL).buttons()["Pause"] is False
+    page = visit(**SMALL)
+    assert page.job.status == Status.DONE
+    assert page.buttons()["Pause"] is True
+    assert told[0] in MOVING
+    page.look()
+    assert page.buttons()["Pause"] is False
+    assert told[1] == Status.DONE
 
 
 def test_step_is_off_while_a_run_moves(visit):

@@ -117,10 +117,15 @@ async def stream_of(server, session, figures):
             await asyncio.sleep(0.2)
             continue
         stream = events(server.port, path)
-        async for event, _, _ in stream:
+        status = None
+        async for event, _, data in stream:
             figures.updates += event == "delta"
+            before, status = status, data.partition(b'"state":"')[2].partition(b'"')[0].decode() or status
             if session.events_path != path:
                 break
+            if status not in (before, session.drawn_status):
+                with contextlib.suppress(ConnectionError):  # the visitor is leaving
+                    await session.rerun()  # as the live view asks for it
         await stream.aclose()
         while session.events_path == path:
             await asyncio.sleep(0.2)  # the run is over

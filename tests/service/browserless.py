@@ -1,7 +1,7 @@
 """The app as a browser sees it, without one: its server as a process, and sessions over a web socket.
 
 A session speaks Streamlit's own protocol: it asks for the page, remembers what is drawn, clicks buttons,
-moves controls, reruns fragments when told to, and holds the event stream of the run on show.
+moves controls, and holds the event stream of the run on show.
 """
 
 import asyncio
@@ -112,8 +112,8 @@ class Session:
         self.problems = []
         """Exceptions and error boxes that the page has shown."""
         self.events_path = None
-        self.fragments = {}
-        """Fragments that want to run every so many seconds: id -> task."""
+        self.drawn_status = None
+        """The status of that run when the page was drawn."""
         self.begun = 0
         """Runs of the whole page that have begun."""
         self.at_rest = False
@@ -134,7 +134,6 @@ class Session:
         return self
 
     async def __aexit__(self, *_):
-        self._stop_fragments()
         await self._socket.close()
         await self._reader
 
@@ -144,12 +143,11 @@ class Session:
         """Run the page's script, and wait until it has run."""
         before = self.begun
         await self._send(trigger)
-        async with self._ended:
-            over = self._ended.wait_for(lambda: (self.at_rest and self.begun > before) or self.lost)
-            try:
-                await asyncio.wait_for(over, START_SECONDS)
-            except TimeoutError:
-                raise TimeoutError(f"no page after {START_SECONDS} s; last came {self._last}") from None
+        try:  # asyncio.wait_for of Python 3.11 can lose a cancellation
+            async with asyncio.timeout(START_SECONDS), self._ended:
+                await self._ended.wait_for(lambda: (self.at_rest and self.begun > before) or self.lost)
+        except TimeoutError:
+            raise TimeoutError(f"no page after {START_SECONDS} s; last came {self._last}") from None
         if self.lost:
             raise ConnectionError(f"the server hung up: {self.lost}")
 
@@ -178,11 +176,10 @@ class Session:
 
     # ---- what a browser does
 
-    async def _send(self, trigger=None, fragment_id=""):
+    async def _send(self, trigger=None):
         message = BackMsg()
         state = message.rerun_script
         state.query_string, state.page_script_hash = self.query, self._page
-        state.fragment_id, state.is_auto_rerun = fragment_id, bool(fragment_id)
         state.cached_message_hashes.extend(self._seen)
         for widget_id, (field, value) in self.values.items():
             widget = state.widget_states.widgets.add(id=widget_id)
@@ -216,14 +213,9 @@ class Session:
             self._draw(message.delta.new_element)
         elif kind == "new_session":
             self._page = message.new_session.page_script_hash
-            if not message.metadata.run.fragment_ids:
-                self.begun += 1
-                self._stop_fragments()
+            self.begun += 1
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
-        elif kind == "auto_rerun":
-            again = message.auto_rerun
-            self._run_every(again.fragment_id, again.interval)
         elif kind == "script_finished":
             self._cut_short = message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
         elif kind == "session_status_changed":
@@ -240,26 +232,10 @@ class Session:
         elif kind == "alert" and drawn.format == drawn.ERROR:
             self.problems.append(drawn.body)
         elif kind == "bidi_component" and drawn.component_name == "qhn_live_run":
-            data = drawn.json or drawn.mixed.json
-            self.events_path = json.loads(data)["events_url"]
+            data = json.loads(drawn.json or drawn.mixed.json)
+            self.events_path, self.drawn_status = data["events_url"], data["status"]
         elif hasattr(drawn, "label") and hasattr(drawn, "id"):
             self.widgets[drawn.label] = drawn
-
-    def _run_every(self, fragment_id, seconds):
-        async def run():
-            with contextlib.suppress(ConnectionClosed):
-                while True:
-                    await asyncio.sleep(seconds)
-                    await self._send(fragment_id=fragment_id)
-
-        if fragment_id in self.fragments:
-            self.fragments[fragment_id].cancel()
-        self.fragments[fragment_id] = asyncio.create_task(run())
-
-    def _stop_fragments(self):
-        for task in self.fragments.values():
-            task.cancel()
-        self.fragments = {}
 
 
 async def events(port, path, last_id=None):

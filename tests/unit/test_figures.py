@@ -145,7 +145,7 @@ def test_over_seeds_is_the_mean_and_the_deviation_of_the_seeds_present():
     """A seed that diverged has no rows; the others still count."""
     rows = {"seed": [0, 1, 1], "epoch": [1, 1, 2], "objective": [1.0, 4.0, 7.0]}
     expected = pd.DataFrame({"epoch": [1, 2], "objective_mean": [2.5, 7.0], "objective_std": [1.5, 0.0]})
-    pd.testing.assert_frame_equal(figures.over_seeds(rows), expected)
+    pd.testing.assert_frame_equal(pd.DataFrame(figures.over_seeds(rows)), expected, check_like=True)
 
 
 # --- Plotly ------------------------------------------------------------------------------------------
