@@ -167,13 +167,14 @@ function decodeFloat64(base64) {
   return new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8);
 }
 
-// plotly.py packs NumPy arrays as {dtype, bdata, shape}; plain arrays can be extended.
+// plotly.py packs NumPy arrays as {dtype, bdata, shape}, our deltas with a scale; plain arrays can be extended.
 function unpack(value) {
   if (Array.isArray(value)) return value.some((item) => item && typeof item === "object") ? value.map(unpack) : value;
   if (!value || typeof value !== "object") return value;
   if (typeof value.bdata === "string" && value.dtype) {
     const bytes = decodeBytes(value.bdata);
-    const flat = Array.from(new TYPED_ARRAYS[value.dtype](bytes.buffer, bytes.byteOffset));
+    const scale = value.scale ?? 1;
+    const flat = Array.from(new TYPED_ARRAYS[value.dtype](bytes.buffer, bytes.byteOffset), (x) => x * scale);
     const shape = String(value.shape ?? flat.length).split(",").map(Number);
     return shape.slice(1).reduceRight((items, size) => {
       const rows = [];

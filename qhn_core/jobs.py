@@ -125,6 +125,8 @@ class Job:
     lost_chunks: int = 0
     stored: bool = True
     """Whether to keep it in the store: not where a finished run of the same config is there already."""
+    _joined: tuple[int, Rows] = field(default_factory=lambda: (0, join_rows([])))
+    """How many of `chunks` are joined to one already, and that one."""
     saved_chunks: int = 0
     saved_at: float = 0.0
 
@@ -150,7 +152,11 @@ class Job:
 
     def rows(self) -> Rows:
         """The history so far."""
-        return join_rows(list(self.chunks))
+        count, rows = self._joined
+        if new := self.chunks[count:]:
+            rows = join_rows([rows, *new])
+            self._joined = count + len(new), rows
+        return rows
 
     def result(self) -> RunResult:
         """The run as far as it has come; raises ValueError before its first state."""

@@ -1,5 +1,6 @@
 """What a live view is sent of a job: first a snapshot, then deltas, as JSON-ready dictionaries."""
 
+import base64
 import threading
 from functools import lru_cache
 from typing import Any
@@ -101,14 +102,22 @@ def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
             for name, figure in curves.items()
         }
     if new.any() or (job.state is not None and job.epoch == 0):
-        pictures = _pictures(job, problem, seed)
-        kept = {"boundary": ("z",), "histogram": ("x", "y", "customdata")}
+        samples, exact = _distribution(job, seed)
+        surfaces = _surfaces(problem, plot_axes(problem), samples, exact)
+        bars = histogram_figure(problem, samples, exact)["data"]
         message["restyle"] = {
-            name: [{k: t[k] for k in keys if k in t} or None for t in pictures[name]["data"]]
-            for name, keys in kept.items()
+            "boundary": [{"z": _hundredths(surface)} for surface in surfaces],
+            "histogram": [{k: t[k] for k in ("x", "y", "customdata") if k in t} for t in bars],
         }
         message["shades"] = _shades(job.state)
     return max(since, _last_epoch(rows)), message
+
+
+def _hundredths(values: Float) -> dict[str, Any]:
+    """Values in [0, 1] as bytes of two decimals: a fifth of their text, and the bulk of a delta."""
+    packed = np.rint(100 * values).astype(np.uint8)
+    text = base64.b64encode(packed.tobytes()).decode()
+    return {"dtype": "u1", "bdata": text, "shape": ", ".join(map(str, packed.shape)), "scale": 0.01}
 
 
 def _last_epoch(rows: Rows) -> int:
@@ -125,17 +134,18 @@ def _curves(job: Job, rows: Rows, problem: Problem) -> dict[str, Figure]:
 
 def _pictures(job: Job, problem: Problem, seed: int | None) -> dict[str, Figure]:
     samples, exact = _distribution(job, seed)
-    if len(samples):
-        networks = samples
-    else:
-        rng = np.random.default_rng(0)
-        networks = rng.choice(exact.size, VIEW_SAMPLES, p=exact)
     axes = plot_axes(problem)
-    surfaces = decision_surfaces(problem, networks, int(exact.argmax()), axes)
     return {
-        "boundary": boundary_figure(problem, axes, surfaces),
+        "boundary": boundary_figure(problem, axes, _surfaces(problem, axes, samples, exact)),
         "histogram": histogram_figure(problem, samples, exact),
     }
+
+
+def _surfaces(problem: Problem, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:
+    networks = samples
+    if not len(samples):
+        networks = np.random.default_rng(0).choice(exact.size, VIEW_SAMPLES, p=exact)
+    return decision_surfaces(problem, networks, int(exact.argmax()), axes)
 
 
 def _distribution(job: Job, seed: int | None) -> tuple[Index, Float]:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from pages.components.pictures import dataset_pictures
 from qhn_core.jobs import Job
 from qhn_core.live import MOST_PINS, message_text
 from qhn_core.service import JobService, default_service
@@ -22,8 +23,12 @@ HEARTBEAT_SECONDS = 15
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
-    """Start the workers with the server, so that the first visitor does not wait, and end them with it."""
+    """Start the workers with the server, and end them with it.
+
+    They and what the first page imports are there before the first visitor is.
+    """
     service = default_service()
+    await asyncio.to_thread(dataset_pictures)
     yield
     await asyncio.to_thread(service.shutdown)
     if service.store is not None:
@@ -94,7 +99,7 @@ class _Feed:
                 self._changed = asyncio.get_running_loop().create_future()
 
     async def news(self, version: int, epoch: int) -> _Delta | None:
-        """The change since `version`, of which the viewer has `epoch`; None after HEARTBEAT_SECONDS without."""
+        """What is new for a viewer who has seen `version` and `epoch`; None if nothing is for a while."""
         if self._latest.version <= version:
             waiting = [self._changed, self._pump]
             await asyncio.wait(waiting, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)

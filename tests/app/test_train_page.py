@@ -220,7 +220,7 @@ def test_pause_and_step_are_off_when_a_run_is_over(visit):
 
 
 def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, monkeypatch):
-    """Between the toolbar and the end of the script a short run may end: the view then asks for the page."""
+    """Between the toolbar and the end of the script a short run may end: the view then asks again."""
     told = []
 
     def slow_to_draw(events_path, status, key):

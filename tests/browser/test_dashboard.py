@@ -54,6 +54,7 @@ def test_change_the_strength_train_watch_and_find_the_numbers_of_the_command_lin
         handle = visitor.page.wait_for_function(more, arg=[objective, points[-1]])
         points.append(handle.json_value())
     visitor.wait_for_run(state="done")
+    expect(visitor.page.get_by_role("button", name="Pause", exact=True)).to_be_disabled()
     assert len(points) > 5, "the curves jumped instead of growing"
     assert visitor.page.evaluate("([a, b]) => a === b", [objective, chart(visitor, "objective")])
 
