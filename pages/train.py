@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.components.controls import report_link, sidebar_controls
 from pages.components.routes import events_path
-from pages.components.session import pin, pinned, session_id, show, shown_job, start
+from pages.components.session import attempt, pin, pinned, session_id, show, shown_job, start
 from pages.components.views import live_run
 from qhn_core.config import RunConfig
 from qhn_core.jobs import MOVING, Job
@@ -25,11 +25,12 @@ def toolbar(config: RunConfig | None, job: Job | None) -> None:
             if st.button("Pause", icon=":material/pause:", disabled=over, key="pause"):
                 show(service.pause(job.id, session_id()))
                 st.rerun()
-        elif st.button("Resume", icon=":material/resume:", key="resume"):
-            show(service.resume(job.id, session=session_id()))
-            st.rerun()
-        if st.button("Step", icon=":material/skip_next:", disabled=over or moving, help="One epoch"):
-            show(service.resume(job.id, n_epochs=1, session=session_id()))
+        else:
+            resume = st.button("Resume", icon=":material/resume:", key="resume")
+            if resume and attempt(lambda: service.resume(job.id, session=session_id())):
+                st.rerun()
+        step = st.button("Step", icon=":material/skip_next:", disabled=over or moving, help="One epoch")
+        if step and attempt(lambda: service.resume(job.id, n_epochs=1, session=session_id())):
             st.rerun()
         reset = st.button(
             "Reset",

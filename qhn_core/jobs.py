@@ -31,7 +31,7 @@ MOVING = {Status.QUEUED, Status.RUNNING}
 
 
 class ServerFullError(RuntimeError):
-    """A limit of this server is reached; the message says which."""
+    """This server takes on no more now; the message says why."""
 
 
 @dataclass(frozen=True)

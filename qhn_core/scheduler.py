@@ -37,7 +37,7 @@ class Scheduler(ABC):
         self._pace = pace
         self._jobs: dict[str, Job] = {}
         self._ready: deque[Job] = deque()
-        self._busy = 0
+        self._flying: set[Future[tuple[TrainingState, Rows]]] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._next_tick = 0.0
@@ -80,7 +80,7 @@ class Scheduler(ABC):
                 job = self._next_job(now)
                 if job is None:
                     soonest = min((j.due for j in self._ready), default=now + TICK_SECONDS)
-                    full = self._busy >= self._workers.count
+                    full = len(self._flying) >= self._workers.count
                     self._changed.wait(
                         TICK_SECONDS if full else min(TICK_SECONDS, max(0.001, soonest - now))
                     )
@@ -89,11 +89,11 @@ class Scheduler(ABC):
 
     def _next_job(self, now: float) -> Job | None:
         """Whose task is next: the first in turn that is due, and suspects alone."""
-        if self._busy >= self._workers.count:
+        if len(self._flying) >= self._workers.count:
             return None
         suspects = [job for job in self._jobs.values() if job.suspect and job.in_chunk]
         if suspects:
-            return next((job for job in suspects if job in self._ready), None) if not self._busy else None
+            return next((job for job in suspects if job in self._ready), None) if not self._flying else None
         return next((job for job in self._ready if job.waiting or job.due <= now), None)
 
     def _start_task(self, job: Job, now: float) -> None:
@@ -106,17 +106,15 @@ class Scheduler(ABC):
         part = job.waiting.popleft()
         if job.waiting:
             self._ready.append(job)  # at the end: others come first
-        self._busy += 1
-        job.in_flight += 1
         try:
             future = self._executor.submit(run_chunk, job.config, job.parts[part], job.n_epochs)
         except BrokenExecutor as error:  # a worker died while it was idle
-            self._busy -= 1
-            job.in_flight -= 1
             self._retry(job, part, error, self._executor)
             self._touch(job)
             return
         executor = self._executor
+        self._flying.add(future)
+        job.in_flight += 1
         future.add_done_callback(lambda done: self._finish_task(job, part, done, executor, now))
 
     def _chunk_epochs(self, job: Job) -> int:
@@ -136,7 +134,9 @@ class Scheduler(ABC):
         started: float,
     ) -> None:
         with self._changed:
-            self._busy -= 1
+            if done not in self._flying:  # nobody waits for it any more
+                return
+            self._flying.remove(done)
             job.in_flight -= 1
             if self._closed:
                 return
@@ -175,17 +175,23 @@ class Scheduler(ABC):
             self._enqueue(job)
 
     def _renew(self) -> bool:
-        """Make a new executor for a broken one; where none can be had, all runs end with the reason."""
+        """Make a new executor for a broken one; where none can be had, all runs stop with the reason."""
         try:
             self._executor = self._workers.make()
         except Exception as error:  # whatever it is, no task can run any more
-            for job in list(self._jobs.values()):
-                if job.status in MOVING:
-                    job.waiting.clear()
-                    job.message = f"No workers can be had any more ({error}); the run is given up."
-                    self._set(job, Status.FAILED)
+            self._interrupt_all(f"No workers can be had any more ({error}).")
             return False
         return True
+
+    def _interrupt_all(self, reason: str) -> None:
+        """Stop all runs where they are: there is nothing to train on, and no task will come back."""
+        self._flying.clear()
+        for job in list(self._jobs.values()):
+            job.in_flight = 0
+            job.waiting.clear()
+            if job.status in MOVING:
+                job.message = reason
+                self._set(job, Status.INTERRUPTED)
 
     def _finish_chunk(self, job: Job) -> None:
         job.finish_chunk(self._workers.count)

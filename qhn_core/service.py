@@ -182,6 +182,8 @@ class JobService(Scheduler):
         return job
 
     def _check_room(self, session: str) -> None:
+        if reason := self._workers.lost():
+            raise ServerFullError(reason)
         moving = [job for job in self._jobs.values() if job.status in MOVING]
         if len(moving) >= self._limits.max_jobs:
             raise ServerFullError(f"{len(moving)} runs are under way on this server; try again in a minute")
@@ -217,22 +219,22 @@ class JobService(Scheduler):
         if not job.final:
             job.status = status
             self._touch(job)
-            if status in FINAL or status == Status.PAUSED:
+            if status in (*FINAL, Status.PAUSED, Status.INTERRUPTED):
                 self._save(job)
 
     def _tick(self, now: float) -> None:
-        """Once a second: tell who waits how long, and rest what nobody watches."""
+        """Once a second: tell who waits how long, and rest what nobody watches or nobody can train."""
+        if reason := self._workers.lost():
+            self._interrupt_all(reason)
         for job in list(self._jobs.values()):
             if job.status == Status.QUEUED and job in self._ready:
-                ahead = self._ready.index(job) + self._busy
+                ahead = self._ready.index(job) + len(self._flying)
                 job.message = f"{ahead} ahead in the queue" if ahead else ""
                 self._touch(job)
             unwatched = job.sessions and not job.viewers and job.status in MOVING
             if unwatched and now - job.last_seen > self._limits.grace_seconds:
                 job.message = "Interrupted, because nobody was watching."
-                job.status = Status.INTERRUPTED
-                self._save(job)
-                self._touch(job)
+                self._set(job, Status.INTERRUPTED)
 
     # ---- the store
 

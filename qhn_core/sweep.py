@@ -64,7 +64,7 @@ def run_sweep(
         total = sum(job.config.epochs for job in jobs)
         while True:
             over = all(job.resting for job in jobs)
-            if not over and (reason := workers.lost()):
+            if over and not all(job.final for job in jobs) and (reason := workers.lost()):
                 raise ConnectionError(reason)
             if progress is not None:
                 progress(sum(job.config.epochs if job.final else job.epoch for job in jobs), total)

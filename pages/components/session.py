@@ -1,6 +1,7 @@
 """The run that this visitor looks at: kept in the session, and in the URL for a reload."""
 
 import secrets
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -36,18 +37,24 @@ def show(job: Job) -> None:
         st.query_params["run"] = job.id
 
 
-def start(config: RunConfig, paused: bool = False, reuse_finished: bool = True) -> Job | None:
-    """Submit a run and show it, or say on the page why it can't be had."""
-    service = default_service()
+def attempt(action: Callable[[], Job]) -> Job | None:
+    """Do something with a run and show that run, or say on the page why it can't be had."""
     try:
-        job = service.submit(config, paused, session_id(), reuse_finished)
+        job = action()
     except (ValueError, ServerFullError) as error:
         st.error(str(error))
         return None
-    previous = st.session_state.get("job")
-    if previous and previous != job.id:
-        service.leave(previous, session_id())
     show(job)
+    return job
+
+
+def start(config: RunConfig, paused: bool = False, reuse_finished: bool = True) -> Job | None:
+    """Submit a run and show it, or say on the page why it can't be had."""
+    service = default_service()
+    previous = st.session_state.get("job")
+    job = attempt(lambda: service.submit(config, paused, session_id(), reuse_finished))
+    if job is not None and previous and previous != job.id:
+        service.leave(previous, session_id())
     return job
 
 

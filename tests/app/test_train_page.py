@@ -299,11 +299,16 @@ def test_one_shot_is_enough_where_nothing_needs_two(visit):
 
 def test_a_server_that_is_full_says_so_on_the_page(visit, service):
     page = visit(**SMALL, seed="5")
+    paused = service.submit(qhn.RunConfig(epochs=5000, seed=6), paused=True)
+    service.wait(paused.id, 60)
     taken = [service.submit(qhn.RunConfig(epochs=5000, seed=i), session="other") for i in range(4)]
     service._limits = type(service._limits)(max_jobs=4)
     page.set(seed=99).press("Train")
     assert "runs are under way" in page.text
     assert page.job.config.seed == 5
+    stopped = visit(run=paused.id)
+    assert "runs are under way" in stopped.press("Resume").text
+    assert stopped.job.status == Status.PAUSED
     for job in taken:
         service.cancel(job.id)
     assert page.press("Train").job.config.seed == 99

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,7 +21,7 @@ from hypothesis.stateful import (
 
 from qhn_core import scheduler
 from qhn_core.execution import Workers, process_workers
-from qhn_core.jobs import MOVING, Status
+from qhn_core.jobs import MOVING, ServerFullError, Status
 from qhn_core.scheduler import LOST_CHUNKS_ALLOWED
 from qhn_core.service import JobService
 from qhn_core.store import RunStore
@@ -248,3 +249,31 @@ def test_workers_that_can_not_be_had_any_more_end_a_run_with_the_reason(serve):
     assert "no more workers" in job.message
     assert job.epoch > 0
     assert_on_course(job)
+
+
+def test_a_cluster_that_is_lost_interrupts_its_runs_and_says_so(serve, monkeypatch):
+    """Its tasks never come back, not even with an error; one that does come back late changes nothing."""
+    monkeypatch.setattr(scheduler, "UNPACED_CHUNK_SECONDS", 0)
+    hand, reason = Hand(), []
+    workers = hand.workers(2)
+    service = serve(Workers(workers.make, workers.count, lost=lambda: "".join(reason)))
+    job = service.submit(small())
+    for _ in range(4):
+        hand.work(service)
+    settle(service)
+    assert hand.in_flight == 2
+    reason.append("the cluster is gone")
+    until(lambda: job.status == Status.INTERRUPTED)
+    assert (job.resting, job.message) == (True, "the cluster is gone")
+    epoch = job.epoch
+    with pytest.raises(ServerFullError, match="the cluster is gone"):
+        service.submit(small(seed=12))
+    with pytest.raises(ServerFullError, match="the cluster is gone"):
+        service.resume(job.id)
+    hand.work_one()
+    assert (job.status, job.epoch) == (Status.INTERRUPTED, epoch)
+    assert_on_course(job)
+    reason.clear()
+    service.resume(job.id)
+    hand.work_off(service)
+    assert_whole(job)
