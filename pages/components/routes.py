@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pages.components.pictures import dataset_pictures
+from qhn_core.config import RunConfig
 from qhn_core.jobs import Job
 from qhn_core.live import MOST_PINS, message_text
+from qhn_core.problem import build_problem
 from qhn_core.service import JobService, default_service
 
 PLOTLY_PATH = "/qhn/plotly.min.js"
@@ -28,7 +29,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     They and what the first page imports are there before the first visitor is.
     """
     service = default_service()
-    await asyncio.to_thread(dataset_pictures)
+    await asyncio.to_thread(build_problem, RunConfig())
     yield
     await asyncio.to_thread(service.shutdown)
     if service.store is not None:
