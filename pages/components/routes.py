@@ -1,6 +1,7 @@
 """What the server answers beside Streamlit: Plotly's library and the event stream of a run."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -84,28 +85,33 @@ class _Feed:
         self.viewers = 0
         self._job, self._seed = job, seed
         self._latest = _Delta(-1, -1, b"", -1)
-        self._changed = asyncio.get_running_loop().create_future()
+        self._news = asyncio.Event()
         self._pump = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
-        """Look for news for as long as somebody waits for them, one look for all."""
-        version, epoch = self._job.version, self._job.epoch
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            if self._job.version != version:
-                since, version = epoch, self._job.version
-                epoch, text = await asyncio.to_thread(message_text, self._job, version, self._seed, since)
-                self._latest = _Delta(since, epoch, text, version)
-                self._changed.set_result(None)
-                self._changed = asyncio.get_running_loop().create_future()
+        """Look for news while anybody waits for them; without any, wake all now and then."""
+        version, epoch, spoke = self._job.version, self._job.epoch, time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                if self._job.version != version:
+                    since, version = epoch, self._job.version
+                    arguments = (self._job, version, self._seed, since)
+                    epoch, text = await asyncio.to_thread(message_text, *arguments)
+                    self._latest = _Delta(since, epoch, text, version)
+                elif time.monotonic() - spoke < HEARTBEAT_SECONDS:
+                    continue
+                spoke, news, self._news = time.monotonic(), self._news, asyncio.Event()
+                news.set()
+        finally:
+            self._news.set()  # whoever waits sees that this has ended
 
     async def news(self, version: int, epoch: int) -> _Delta | None:
         """What is new for a viewer who has seen `version` and `epoch`; None if nothing is for a while."""
         if self._latest.version <= version:
-            waiting = [self._changed, self._pump]
-            await asyncio.wait(waiting, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if self._pump.done():
-                self._pump.result()  # raises what went wrong
+            await self._news.wait()
+        if self._pump.done():
+            self._pump.result()  # raises what went wrong
         if self._latest.version <= version:
             return None
         if self._latest.since == epoch:
