@@ -1,67 +1,152 @@
-"""The objective on a plane through theta*: scanned once, recombined for every λ and h."""
+"""The objective on a plane through theta*: scanned once, coarse to fine, recombined for every λ and h."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from qhn_core.bits import Float
+from qhn_core.bits import Float, Index
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.divergences import correlator_spectrum, correlator_weights, entropy
-from qhn_core.objectives import Terms
-from qhn_core.planes import Plane, choose_plane
-from qhn_core.problem import build_problem
+from qhn_core.planes import choose_plane
 from qhn_core.roughness import roughness
-from qhn_core.simulators import get_simulator
+from qhn_core.scans import GRIDS, LandscapeScan, load_scan, save_scan, scan_key, scan_table
+from qhn_core.terms import PointEvaluator, PointTerms
+
+__all__ = [
+    "LandscapeScan",
+    "load_scan",
+    "roughness_table",
+    "save_scan",
+    "scan_in_stages",
+    "scan_key",
+    "scan_landscape",
+    "scan_table",
+]
 
 MARGIN = 1.4
 """A plane with named points is at least so much wider than they reach."""
-POINTS_AT_ONCE = 8
-"""Few enough that their probabilities stay in the cache."""
+STAGE_SECONDS = 0.1
+"""How often a scan in stages shows what it has, and can be stopped; more where one point takes longer."""
+BYTES_AT_ONCE = 2**20
+"""Probabilities that a thread works on at once, so that they stay in the cache; one circuit at least."""
+MOST_AT_ONCE = 64
+WORKING_BYTES = 2**31
+"""Memory for the threads' states; large circuits run in fewer threads."""
 
 
-@dataclass(frozen=True)
-class LandscapeScan:
-    """What MLE, ELBO and SELBO at any λ and h are made of, at each point of a plane.
+def scan_in_stages(
+    config: RunConfig,
+    landscape_config: LandscapeConfig,
+    angles: Float,
+    seed_row: int = 0,
+    start: LandscapeScan | None = None,
+) -> Iterator[LandscapeScan]:
+    """Scan the plane through theta* = angles (n_layers, 2, n_qubits), exactly, in steps of about 0.1 s.
 
-    The objective depends on λ and h only through how these few numbers are weighted, so one scan
-    serves all of them. Grids are (n, n), [i, j] at axis[j] along directions[0], axis[i] along [1].
+    Each step yields the scan so far: first a coarse grid over the whole plane, then finer ones; the
+    last is complete. To cancel, stop iterating. start: a scan of the same arguments to go on
+    from; what comes out is the same, bit for bit. seed_row: the seed of the run that ended in theta*,
+    for planes that look at its training. Raises ValueError for angles or a start that do not fit.
+
+    >>> config = RunConfig(n_hidden=1)
+    >>> scans = scan_in_stages(config, LandscapeConfig(resolution=11), np.zeros(config.angle_shape))
+    >>> [*scans][-1].complete
+    True
     """
-
-    config: RunConfig
-    landscape_config: LandscapeConfig
-    plane: Plane
-    axis: Float
-    """Distances from theta*, (n,), radians."""
-    expected_log_likelihood: Float
-    """Training set, as config.likelihood says, nats."""
-    entropy: Float
-    """Nats."""
-    correlators: Float
-    """W_0 to W_N at each point, (n, n, N + 1); see `divergences.correlator_spectrum`."""
-
-    def values(
-        self, objective: str, regularization: float | None = None, bandwidth: float | None = None
-    ) -> Float:
-        """The exact objective (n, n) in nats; λ and h default to the config's.
-
-        Raises ValueError for an unknown objective, λ < 0 or h <= 0.
-        """
-        changes = {"objective": objective, "regularization": regularization, "bandwidth": bandwidth}
-        kept = {name: value for name, value in changes.items() if value is not None}
-        config = RunConfig(**{**self.config.model_dump(), "shots": None, **kept})
-        n_qubits = config.n_qubits
-        terms = Terms(
-            self.expected_log_likelihood,
-            n_qubits * np.log(2) - self.entropy,
-            self.correlators @ correlator_weights(n_qubits, config.h),
+    angles = np.asarray(angles, dtype=np.float64)
+    if angles.shape != config.angle_shape or not np.isfinite(angles).all():
+        raise ValueError(
+            f"angles has shape {angles.shape}; needed are finite numbers of shape {config.angle_shape}"
         )
-        return terms.value(config.objective, config.regularization)
+    if start is None:
+        start = _nothing_yet(config, landscape_config, angles, seed_row)
+    elif start.key != scan_key(config, landscape_config, angles, seed_row):
+        raise ValueError(
+            "start is a scan of another config, plane, theta* or seed; it cannot be gone on from"
+        )
+    return _stages(start)
+
+
+def _stages(scan: LandscapeScan) -> Iterator[LandscapeScan]:
+    evaluate = PointEvaluator(scan.config)
+    state_bytes = 8 * 2**scan.config.n_qubits
+    at_once = BYTES_AT_ONCE * (4 if scan.config.n_layers == 1 else 1)  # one layer needs q for little
+    size = min(MOST_AT_ONCE, max(1, at_once // state_bytes))
+    order = coarse_to_fine(len(scan.axis))
+    order = order[~scan.done.ravel()[order]]
+    blocks = iter([order[i : i + size] for i in range(0, len(order), size)])
+    threads = min(os.cpu_count() or 1, max(1, WORKING_BYTES // (6 * state_bytes)))
+
+    def work(until: float) -> list[tuple[Index, PointTerms]]:
+        found = []
+        for block in blocks:  # shared by the threads: each takes the next
+            found.append((block, evaluate(_points(scan, block))))
+            if time.monotonic() > until:
+                break
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        while not scan.complete:
+            parts = list(pool.map(work, [time.monotonic() + STAGE_SECONDS] * threads))
+            scan = _with(scan, [part for some in parts for part in some])
+            if not scan.complete:
+                yield scan
+    yield scan
+
+
+def coarse_to_fine(n: int) -> Index:
+    """All points of an n x n grid, as flat indices: a coarse grid around the middle, then finer ones.
+
+    >>> np.unravel_index(coarse_to_fine(5)[:9], (5, 5))[0]
+    array([0, 0, 0, 2, 2, 2, 4, 4, 4])
+    """
+    offset = np.abs(np.arange(n) - n // 2)
+    strides = 2 ** np.arange(int(np.log2((n - 1) / 2)) + 1)[::-1]
+    level = (offset[:, None] % strides != 0).sum(axis=1)  # how many of the grids a line is too fine for
+    return np.argsort(np.maximum.outer(level, level), axis=None, kind="stable")
+
+
+def _nothing_yet(
+    config: RunConfig, landscape_config: LandscapeConfig, angles: Float, seed_row: int
+) -> LandscapeScan:
+    """A scan without a point."""
+    plane = choose_plane(config, landscape_config, angles, seed_row)
+    radius = max(landscape_config.radius, MARGIN * plane.reach)
+    n = landscape_config.resolution
+    grid = np.full((n, n), np.nan)
+    return LandscapeScan(
+        config,
+        *(grid, grid, grid),
+        np.full((n, n, config.n_qubits + 1), np.nan),
+        landscape_config,
+        plane,
+        np.linspace(-radius, radius, n),
+        np.zeros((n, n), dtype=bool),
+        angles,
+        seed_row,
+    )
+
+
+def _points(scan: LandscapeScan, flat: Index) -> Float:
+    """Angles (B, n_layers, 2, n_qubits) of grid points, by their flat indices."""
+    i, j = np.unravel_index(flat, scan.done.shape)
+    x, y = (scan.axis[k].reshape(-1, 1, 1, 1) for k in (j, i))
+    return scan.plane.center + x * scan.plane.directions[0] + y * scan.plane.directions[1]
+
+
+def _with(scan: LandscapeScan, parts: list[tuple[Index, PointTerms]]) -> LandscapeScan:
+    """The scan with more points."""
+    grids = {name: getattr(scan, name).copy() for name in ("done", *GRIDS)}
+    for flat, terms in parts:
+        where = np.unravel_index(flat, scan.done.shape)
+        grids["done"][where] = True
+        for name in GRIDS:
+            grids[name][where] = getattr(terms, name)
+    return replace(scan, **grids)
 
 
 def scan_landscape(
@@ -71,52 +156,19 @@ def scan_landscape(
     progress: Callable[[int, int], None] | None = None,
     seed_row: int = 0,
 ) -> LandscapeScan:
-    """Scan the plane through theta* = angles (n_layers, 2, n_qubits), exactly.
+    """The complete scan of `scan_in_stages`.
 
     progress(done, total) counts grid points; an exception that it raises stops the scan.
-    seed_row: the seed of the run that ended in theta*, for planes that look at its training.
 
     >>> config = RunConfig(n_hidden=1)
     >>> scan = scan_landscape(config, LandscapeConfig(resolution=11), np.zeros(config.angle_shape))
     >>> scan.values("elbo", regularization=2.0).shape
     (11, 11)
     """
-    angles = np.asarray(angles, dtype=np.float64)
-    if angles.shape != config.angle_shape or not np.isfinite(angles).all():
-        raise ValueError(
-            f"angles has shape {angles.shape}; needed are finite numbers of shape {config.angle_shape}"
-        )
-    problem = build_problem(config)
-    simulator = get_simulator(config.simulator, config.n_qubits)
-    scale = 1 / len(problem.dataset.y_train) if config.likelihood == "mean" else 1.0
-    n = landscape_config.resolution
-    plane = choose_plane(config, landscape_config, angles, seed_row)
-    radius = max(landscape_config.radius, MARGIN * plane.reach)
-    axis = np.linspace(-radius, radius, n)
-    y, x = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
-
-    def scan_points(start: int) -> tuple[Float, Float, Float]:
-        rows = slice(start, start + POINTS_AT_ONCE)
-        offsets = np.tensordot(np.stack([x[rows], y[rows]], axis=1), plane.directions, axes=1)
-        q = simulator.probabilities(plane.center + offsets)
-        return scale * (q @ problem.train_log_likelihood), entropy(q), correlator_spectrum(q)
-
-    parts = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for part in pool.map(scan_points, range(0, n * n, POINTS_AT_ONCE)):
-            parts.append(part)
-            if progress is not None:
-                progress(min(len(parts) * POINTS_AT_ONCE, n * n), n * n)
-    expected, entropies, correlators = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return LandscapeScan(
-        config,
-        landscape_config,
-        plane,
-        axis,
-        expected.reshape(n, n),
-        entropies.reshape(n, n),
-        correlators.reshape(n, n, -1),
-    )
+    for scan in scan_in_stages(config, landscape_config, angles, seed_row):
+        if progress is not None:
+            progress(int(scan.done.sum()), scan.done.size)
+    return scan
 
 
 def roughness_table(
@@ -129,18 +181,3 @@ def roughness_table(
         for name in ("mle", "elbo", "selbo")
     }
     return pd.DataFrame(columns)
-
-
-def save_scan(path: Path | BinaryIO, scan: LandscapeScan) -> None:
-    """Write the scan's arrays and both configs (as JSON text) into an npz file, without pickle."""
-    np.savez_compressed(
-        path,
-        config=np.array(scan.config.model_dump_json()),
-        landscape_config=np.array(scan.landscape_config.model_dump_json()),
-        center=scan.plane.center,
-        directions=scan.plane.directions,
-        axis=scan.axis,
-        expected_log_likelihood=scan.expected_log_likelihood,
-        entropy=scan.entropy,
-        correlators=scan.correlators,
-    )

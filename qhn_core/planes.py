@@ -97,9 +97,21 @@ def trajectory(config: RunConfig, seed_row: int) -> Float:
     return np.array(angles)
 
 
+def nearest_copy(angles: Float, to: Float) -> Float:
+    """The copy of `angles` nearest to `to`: an angle and the same plus full turns are one circuit.
+
+    >>> nearest_copy(np.array([6.0, 1.0]), np.array([0.0, 0.5])).round(3)  # 6 - 2 pi, and 1
+    array([-0.283,  1.   ])
+    """
+    return to + np.angle(np.exp(1j * (angles - to)))
+
+
 def _principal(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
-    """The two principal components of the way to theta* (Li et al. 2018, arXiv:1712.09913)."""
-    path = trajectory(config, seed_row)
+    """The two principal components of the way to theta* (Li et al. 2018, arXiv:1712.09913).
+
+    Of the copies of its points nearest to theta*: a long step that ends near theta* is not far.
+    """
+    path = nearest_copy(trajectory(config, seed_row), center)
     steps = (path - center).reshape(len(path), -1)
     _, sizes, components = np.linalg.svd(steps, full_matrices=False)
     share = sizes**2 / (sizes**2).sum()
@@ -142,17 +154,24 @@ def _gradient(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row
     return Plane(center, orthonormal(slope, normal), (f"gradient ({size})", "random normal"))
 
 
-def _optima(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
-    """The plane through the three optima that MLE, ELBO and SELBO reach from the same initial angles."""
-    best = []
+def trained_optima(config: RunConfig, seed_row: int) -> dict[str, Float]:
+    """theta* (n_layers, 2, n_qubits) that MLE, ELBO and SELBO reach from the same initial angles.
+
+    Of ELBO* and SELBO* the copies nearest to MLE*.
+    """
+    best = {}
     for objective in OBJECTIVES:
         own = config.model_copy(update={"objective": objective})
         state, _ = advance(own, initial_state(own, np.array([seed_row])), own.epochs)
-        best.append(state.best_angles[0])
-    # An angle and the same plus a full turn are one circuit: take the nearest copies.
-    best = [best[0], *(best[0] + np.angle(np.exp(1j * (b - best[0]))) for b in best[1:])]
-    directions = orthonormal(best[1] - best[0], best[2] - best[0])
-    center = np.mean(best, axis=0)
-    places = [[float((d * (b - center)).sum()) for d in directions] for b in best]
-    points = tuple((f"{name.upper()}*", x, y) for name, (x, y) in zip(OBJECTIVES, places, strict=True))
+        best[objective] = state.best_angles[0]
+    return {name: nearest_copy(angles, best["mle"]) for name, angles in best.items()}
+
+
+def _optima(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    """The plane through the three optima that MLE, ELBO and SELBO reach from the same initial angles."""
+    best = trained_optima(config, seed_row)
+    directions = orthonormal(best["elbo"] - best["mle"], best["selbo"] - best["mle"])
+    center = np.mean(list(best.values()), axis=0)
+    places = {name: [float((d * (b - center)).sum()) for d in directions] for name, b in best.items()}
+    points = tuple((f"{name.upper()}*", x, y) for name, (x, y) in places.items())
     return Plane(center, directions, ("from MLE* to ELBO*", "its normal towards SELBO*"), points)

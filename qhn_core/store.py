@@ -1,4 +1,4 @@
-"""Runs that outlive the process: an SQLite file, and a folder of files for the command line.
+"""Runs and scans that outlive the process: an SQLite file, and a folder of files for the command line.
 
 What is saved at once is saved in one transaction, so a crash at any moment leaves either the last
 checkpoint or the next. Nothing is pickled.
@@ -28,9 +28,10 @@ from qhn_core.exchange import (
     unpack_rows,
     unpack_state,
 )
+from qhn_core.scans import LandscapeScan, pack_scan, unpack_scan
 from qhn_core.training import Rows, RunResult, TrainingState, join_rows
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Goes up when the tables, HISTORY_COLUMNS or the fields of TrainingState change."""
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
@@ -49,7 +50,10 @@ CREATE TABLE chunks (
     test_bce REAL, test_accuracy REAL, npz BLOB NOT NULL,
     PRIMARY KEY (run_id, first_epoch));
 """
-"""test_bce and test_accuracy are means over the seeds at the last epoch of the chunk."""
+"""Version 1. test_bce and test_accuracy are means over the seeds at the last epoch of the chunk."""
+SCANS_SCHEMA = "CREATE TABLE scans (key TEXT PRIMARY KEY, updated TEXT NOT NULL, npz BLOB NOT NULL)"
+SCHEMAS = {1: SCHEMA, 2: SCANS_SCHEMA}
+"""What each version adds to the one before."""
 WRITABLE = "Make the folder writable, or set QHN_HOME to one that is"
 DAMAGED = (
     "The file is damaged and was left as it is. To start an empty store, move it away, together with the "
@@ -81,6 +85,12 @@ LEFT JOIN chunks ON chunks.run_id = runs.id
     AND first_epoch = (SELECT max(first_epoch) FROM chunks WHERE run_id = runs.id)
 ORDER BY runs.rowid DESC
 """
+MAX_SCANS_BYTES = 200_000_000
+"""Of all scans together; the oldest go first. A 51x51 one at 14 qubits has 0.4 MB."""
+DROP_OLD_SCANS = """
+DELETE FROM scans WHERE key IN (SELECT key FROM (
+    SELECT key, sum(length(npz)) OVER (ORDER BY updated DESC, key) AS total FROM scans) WHERE total > ?)
+"""
 FINISHED = """
 SELECT id, versions FROM runs WHERE hash = ? AND config = ? AND status = 'done' AND NOT imported
 ORDER BY rowid DESC
@@ -92,7 +102,7 @@ class StoreError(RuntimeError):
 
 
 class RunLostError(StoreError):
-    """One run cannot be saved or read; the others can."""
+    """One run or scan cannot be saved or read; the others can."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,8 @@ class RunStore:
 
     folder: where the file is, made if missing; default: `default_folder()`. Not on a network
     drive, where SQLite's write-ahead log does not work. Every method raises StoreError where the
-    file cannot be used; then nothing was written. Opening never changes what the file holds.
+    file cannot be used; then nothing was written. Opening changes nothing that the file holds; to a
+    file of an older version it adds the tables that are new.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -175,10 +186,10 @@ class RunStore:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
         with self._transaction() as db:
-            if not self._one("PRAGMA user_version"):
-                for statement in SCHEMA.split(";"):
+            for added in range(self._one("PRAGMA user_version") + 1, SCHEMA_VERSION + 1):
+                for statement in SCHEMAS[added].split(";"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                db.execute(f"PRAGMA user_version = {added}")
 
     def checkpoint(
         self,
@@ -324,6 +335,27 @@ class RunStore:
         """Remove a run and all that belongs to it; False where it was not there."""
         with self._transaction() as db:
             return db.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount > 0
+
+    def save_scan(self, scan: LandscapeScan) -> None:
+        """Save a scan, finished or not, in the place of an earlier state of the same."""
+        values = (scan.key, datetime.now(UTC).isoformat(), pack_scan(scan))
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO scans VALUES (?, ?, ?)", values)
+            db.execute(DROP_OLD_SCANS, (MAX_SCANS_BYTES,))
+
+    def load_scan(self, key: str) -> LandscapeScan | None:
+        """The scan of this `scan_key` as far as it came, or None; RunLostError where it is damaged."""
+        with self._transaction("DEFERRED") as db:
+            row = db.execute("SELECT npz FROM scans WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        try:
+            scan = unpack_scan(row["npz"], f"{self.path}: landscape {key}")
+            if scan.key != key:
+                raise ValueError(f"{self.path}: landscape {key} holds another one, {scan.key}")
+        except ValueError as error:
+            raise RunLostError(f"{error}. It can be scanned again") from error
+        return scan
 
     def mark_interrupted(self) -> list[str]:
         """Runs that a dead server left queued, running or paused become "interrupted": their ids.
