@@ -1,6 +1,5 @@
 """The objective on a plane through theta*: scanned once, coarse to fine, recombined for every λ and h."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.planes import choose_plane
 from qhn_core.roughness import roughness
 from qhn_core.scans import GRIDS, LandscapeScan, load_scan, save_scan, scan_key, scan_table
-from qhn_core.terms import PointEvaluator, PointTerms
+from qhn_core.terms import PointEvaluator, PointTerms, threads_for
 
 __all__ = [
     "LandscapeScan",
@@ -34,8 +33,6 @@ STAGE_SECONDS = 0.1
 BYTES_AT_ONCE = 2**20
 """Probabilities that a thread works on at once, so that they stay in the cache; one circuit at least."""
 MOST_AT_ONCE = 64
-WORKING_BYTES = 2**31
-"""Memory for the threads' states; large circuits run in fewer threads."""
 
 
 def scan_in_stages(
@@ -73,13 +70,12 @@ def scan_in_stages(
 
 def _stages(scan: LandscapeScan) -> Iterator[LandscapeScan]:
     evaluate = PointEvaluator(scan.config)
-    state_bytes = 8 * 2**scan.config.n_qubits
     at_once = BYTES_AT_ONCE * (4 if scan.config.n_layers == 1 else 1)  # one layer needs q for little
-    size = min(MOST_AT_ONCE, max(1, at_once // state_bytes))
+    size = min(MOST_AT_ONCE, max(1, at_once // (8 * 2**scan.config.n_qubits)))
     order = coarse_to_fine(len(scan.axis))
     order = order[~scan.done.ravel()[order]]
     blocks = iter([order[i : i + size] for i in range(0, len(order), size)])
-    threads = min(os.cpu_count() or 1, max(1, WORKING_BYTES // (6 * state_bytes)))
+    threads = threads_for(scan.config)
 
     def work(until: float) -> list[tuple[Index, PointTerms]]:
         found = []

@@ -98,18 +98,23 @@ def trajectory(config: RunConfig, seed_row: int) -> Float:
 
 
 def nearest_copy(angles: Float, to: Float) -> Float:
-    """The copy of `angles` nearest to `to`: an angle and the same plus full turns are one circuit.
+    """The angles (..., L, 2, n) of the same circuit that are nearest to `to`.
 
-    >>> nearest_copy(np.array([6.0, 1.0]), np.array([0.0, 0.5])).round(3)  # 6 - 2 pi, and 1
-    array([-0.283,  1.   ])
+    Full turns change no probability, and neither do the RZ of the first layer, which act on |0>.
+
+    >>> near = nearest_copy(np.array([[[6.0], [9.0]]]), np.array([[[0.0], [0.5]]]))
+    >>> near.round(3).ravel()  # RY: 6 - 2 pi; RZ: anything
+    array([-0.283,  0.5  ])
     """
-    return to + np.angle(np.exp(1j * (angles - to)))
+    turn = np.angle(np.exp(1j * (angles - to)))
+    turn[..., 0, 1, :] = 0.0
+    return to + turn
 
 
 def _principal(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
     """The two principal components of the way to theta* (Li et al. 2018, arXiv:1712.09913).
 
-    Of the copies of its points nearest to theta*: a long step that ends near theta* is not far.
+    Of the copies of its points nearest to theta*: a step of many turns that ends near theta* is not far.
     """
     path = nearest_copy(trajectory(config, seed_row), center)
     steps = (path - center).reshape(len(path), -1)

@@ -4,6 +4,7 @@ The objective depends on λ and h only through how these few numbers are weighte
 what is computed once serves all of them.
 """
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ from qhn_core.objectives import Terms
 from qhn_core.problem import build_problem
 from qhn_core.simulators import Simulator, get_simulator
 from qhn_core.simulators.direct import Direct
+
+WORKING_BYTES = 2**31
+"""Memory for all threads' states and probabilities."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ def exact_simulator(config: RunConfig) -> Simulator:
     return Direct() if config.simulator == "auto" and simulator.name == "qsim" else simulator
 
 
+def threads_for(config: RunConfig) -> int:
+    """How many threads may each work on circuits of this size at once."""
+    return min(os.cpu_count() or 1, max(1, WORKING_BYTES // (6 * 8 * 2**config.n_qubits)))
+
+
 class PointEvaluator:
     """Terms of batches of circuits of one config; threads may share it."""
 
@@ -80,7 +89,10 @@ class PointEvaluator:
     def __call__(self, angles: Float) -> PointTerms:
         """The terms (B,) at angles (B, n_layers, 2, n_qubits); each row's do not depend on the others."""
         angles = check_angles(angles)
-        q = self.simulator.probabilities(angles)
+        return self.terms(angles, self.simulator.probabilities(angles))
+
+    def terms(self, angles: Float, q: Float) -> PointTerms:
+        """The same where the probabilities q (B, 2**n) are known."""
         if self.config.n_layers == 1:
             entropies, spectrum = product_terms(angles[:, 0])
         else:

@@ -228,7 +228,7 @@ def test_a_scan_goes_on_only_from_its_own_start():
 
 def test_the_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     one = scanned(LandscapeConfig(resolution=31), n_layers=2)
-    monkeypatch.setattr(landscape.os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(landscape, "threads_for", lambda config: 7)
     same_bits(one, scanned(LandscapeConfig(resolution=31), n_layers=2))
 
 

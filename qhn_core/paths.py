@@ -1,0 +1,113 @@
+"""Lines that runs draw through a landscape: the way of the training, and the way between optima."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from qhn_core.bits import Float
+from qhn_core.config import RunConfig
+from qhn_core.planes import OBJECTIVES, nearest_copy, trained_optima, trajectory
+from qhn_core.scans import LandscapeScan
+from qhn_core.simulators import row_blocks
+from qhn_core.terms import PointEvaluator, PointTerms
+
+LINE_POINTS = 101
+
+
+@dataclass(frozen=True)
+class TrainingPath:
+    """Where a run was after each epoch, seen from a plane: (E,) arrays, the first before epoch 1.
+
+    Of all angles of the same circuit those nearest to the plane's center count (`nearest_copy`).
+    """
+
+    x: Float
+    """Of the nearest point on the plane, along its first direction, radians."""
+    y: Float
+    distance: Float
+    """From the plane, radians: what the projection hides."""
+    at: PointTerms
+    """The terms where the run was."""
+    projected: PointTerms
+    """The terms at the projection, on the plane."""
+
+    def table(
+        self, objective: str, regularization: float | None = None, bandwidth: float | None = None
+    ) -> pd.DataFrame:
+        """Columns epoch, x, y, distance (radians), value and value_on_plane (exact, nats)."""
+        own = (objective, regularization, bandwidth)
+        return pd.DataFrame(
+            {
+                "epoch": np.arange(len(self.x)),
+                "x": self.x,
+                "y": self.y,
+                "distance": self.distance,
+                "value": self.at.values(*own),
+                "value_on_plane": self.projected.values(*own),
+            }
+        )
+
+
+def training_path(scan: LandscapeScan, config: RunConfig | None = None) -> TrainingPath:
+    """The training that ended in the scan's theta*, on the scan's plane.
+
+    config: of the run, where the scan's has another objective, λ or h; its seed is scan.seed_row.
+    """
+    config = config or scan.config
+    center, directions = scan.plane.center, scan.plane.directions
+    angles = nearest_copy(trajectory(config, scan.seed_row), center)
+    live = directions.copy()
+    live[:, 0, 1] = 0.0  # how far the plane goes along dead angles counts as little as the run does
+    offsets = (angles - center).reshape(len(angles), -1)
+    coordinates = offsets @ np.linalg.pinv(live.reshape(2, -1))
+    on_plane = center + np.tensordot(coordinates, directions, axes=1)
+    distance = np.linalg.norm(offsets - coordinates @ live.reshape(2, -1), axis=1)
+    x, y = coordinates.T
+    return TrainingPath(x, y, distance, terms_at(config, angles), terms_at(config, on_plane))
+
+
+def terms_at(config: RunConfig, angles: Float) -> PointTerms:
+    """The exact terms (B,) at angles (B, n_layers, 2, n_qubits), however many."""
+    evaluate = PointEvaluator(config)
+    parts = [evaluate(angles[block]) for block in row_blocks(len(angles), config.n_qubits)]
+    names = ("expected_log_likelihood", "expected_test_log_likelihood", "entropy", "correlators")
+    return PointTerms(config, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+
+def barriers(config: RunConfig, seed_row: int = 0) -> pd.DataFrame:
+    """How high the objective's barriers are on the straight lines between MLE*, ELBO* and SELBO*.
+
+    The three are trained from the same initial angles, with the config's λ and h; a line ends at the
+    nearest copy of its second optimum. A row for each pair and objective: distance (radians), the
+    values at both ends and the lowest on the line (nats), barrier, and dip.
+
+    barrier: mean of the ends minus the lowest value, which for a maximised objective is the error
+    barrier height of Frankle et al. (2020), arXiv:1912.05671. dip: the lower end minus the lowest
+    value, zero where the line never falls below its ends (compare Draxler et al. 2018,
+    arXiv:1803.00885, who bend the line).
+    """
+    best = trained_optima(config, seed_row)
+    t = np.linspace(0, 1, LINE_POINTS)
+    rows = []
+    for first, second in combinations(OBJECTIVES, 2):
+        step = nearest_copy(best[second], best[first]) - best[first]
+        line = terms_at(config, best[first] + t[:, None, None, None] * step)
+        for objective in OBJECTIVES:
+            values = line.values(objective)
+            start, end, lowest = float(values[0]), float(values[-1]), float(values.min())
+            rows.append(
+                {
+                    "from": f"{first.upper()}*",
+                    "to": f"{second.upper()}*",
+                    "objective": objective.upper(),
+                    "distance": float(np.linalg.norm(step)),
+                    "start": start,
+                    "end": end,
+                    "lowest": lowest,
+                    "barrier": (start + end) / 2 - lowest,
+                    "dip": min(start, end) - lowest,
+                }
+            )
+    return pd.DataFrame(rows)
