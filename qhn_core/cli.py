@@ -2,24 +2,30 @@
 
 import argparse
 import json
+import math
 import os
 import resource
 import sys
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, get_args
 
+import pandas as pd
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
+from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.exchange import export_zip, import_zip
 from qhn_core.execution import choose_workers
 from qhn_core.jobs import Status
-from qhn_core.landscape import roughness_table, save_scan, scan_landscape
+from qhn_core.landscape import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
 from qhn_core.offline import caption, landscape_html
 from qhn_core.simulators import available_simulators, get_simulator
 from qhn_core.store import RunStore, StoreError, save_run
+from qhn_core.stored_scans import scan_with_store
+from qhn_core.study import measure_planes, paired_differences, short_table
 from qhn_core.sweep import grid, run_sweep, sweep_table
 from qhn_core.training import Rows, RunResult, TrainingState, train
 
@@ -66,14 +72,26 @@ def build_parser() -> argparse.ArgumentParser:
         "Train, scan a plane through the best seed's theta*, and say how rough each surface is.",
     )
     _add_config_options(landscape)
-    for name, field in LandscapeConfig.model_fields.items():
-        if name != "gates":
-            option = "--plane-seed" if name == "seed" else "--" + name
-            text = field.description or ""
-            landscape.add_argument(option, dest=f"plane_{name}", metavar=_metavar(field), help=text)
+    _add_plane_options(landscape)
     landscape.add_argument("--html", type=Path, metavar="FILE", help="write a page that works offline")
     landscape.add_argument("--npz", type=Path, metavar="FILE", help="write the grid as numpy arrays")
+    landscape.add_argument("--csv", type=Path, metavar="FILE", help="write the grid as a table")
     _add_json_option(landscape)
+
+    study = _command(
+        commands,
+        "study",
+        run_study,
+        "Does regularisation smooth the landscape? Measure the roughness of MLE, ELBO and SELBO at several "
+        "λ and h on the same planes, one through the theta* of each seed (default: 20 seeds, random RY "
+        "planes), and compare. Any run option takes several values, separated by commas.",
+    )
+    _add_config_options(study, several=True)
+    _add_plane_options(study)
+    study.add_argument("--csv", type=Path, metavar="FILE", help="write all comparisons as a table")
+    study.add_argument(
+        "--measured", type=Path, metavar="FILE", help="write what was measured on each plane"
+    )
 
     _command(commands, "simulators", run_simulators, "List the simulators and say why one is missing.")
     return parser
@@ -95,6 +113,21 @@ def _add_config_options(parser: argparse.ArgumentParser, several: bool = False) 
     for name, field in RunConfig.model_fields.items():
         metavar = _metavar(field) + (",..." if several else "")
         parser.add_argument("--" + name.replace("_", "-"), metavar=metavar, help=_help(name, field))
+
+
+def _add_plane_options(parser: argparse.ArgumentParser) -> None:
+    for name, field in LandscapeConfig.model_fields.items():
+        if name != "gates":
+            option = "--plane-seed" if name == "seed" else "--" + name
+            text = field.description or ""
+            parser.add_argument(option, dest=f"plane_{name}", metavar=_metavar(field), help=text)
+
+
+def _given_plane(arguments: argparse.Namespace, **defaults: str) -> LandscapeConfig:
+    given = {name: getattr(arguments, f"plane_{name}", None) for name in LandscapeConfig.model_fields}
+    return LandscapeConfig(
+        **{**defaults, **{name: text for name, text in given.items() if text is not None}}
+    )
 
 
 def _metavar(field: FieldInfo) -> str:
@@ -206,21 +239,16 @@ def run_sweep_command(arguments: argparse.Namespace) -> int:
 def run_landscape(arguments: argparse.Namespace) -> int:
     """`qhn landscape`: the same scan, and the same page, as the dashboard's."""
     config = RunConfig(**{name: _value(name, text) for name, text in _given(arguments).items()})
-    given = {name: getattr(arguments, f"plane_{name}", None) for name in LandscapeConfig.model_fields}
-    plane = LandscapeConfig(**{name: text for name, text in given.items() if text is not None})
+    plane = _given_plane(arguments)
     result = _train_with_progress(config)
     best = int(result.state.best_objective.argmax())
-    with tqdm(unit="point", disable=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        scan = scan_landscape(config, plane, result.best_angles[best], show, best)
+    scan = _scan_with_progress(config, plane, result.best_angles[best], best)
     if arguments.html is not None:
         arguments.html.write_text(landscape_html(scan, caption(scan, best)))
     if arguments.npz is not None:
         save_scan(arguments.npz, scan)
+    if arguments.csv is not None:
+        scan_table(scan).to_csv(arguments.csv, index=False)
     table = roughness_table(scan)
     if arguments.json:
         report = {
@@ -235,6 +263,54 @@ def run_landscape(arguments: argparse.Namespace) -> int:
         print(
             f"{caption(scan, best)}\n{scan.plane.labels[0]}; {scan.plane.labels[1]}\n\n{table.to_string()}"
         )
+    return 0
+
+
+def _scan_with_progress(
+    config: RunConfig, plane: LandscapeConfig, angles: Float, seed_row: int
+) -> LandscapeScan:
+    """The scan, from the store as far as it is there; stopped, it goes on there the next time."""
+
+    def report(problem: str) -> None:
+        print(f"qhn landscape: {problem}", file=sys.stderr)
+
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(unit="point", disable=None))
+        try:
+            store = stack.enter_context(RunStore())
+            scans = scan_with_store(store, config, plane, angles, seed_row, report)
+        except StoreError as error:
+            report(str(error))
+            scans = scan_in_stages(config, plane, angles, seed_row)
+        for scan in stack.enter_context(closing(scans)):
+            bar.total = scan.done.size
+            bar.update(int(scan.done.sum()) - bar.n)
+    return scan
+
+
+def run_study(arguments: argparse.Namespace) -> int:
+    """`qhn study`: the comparisons, and a short table of those that say most."""
+    fields = {
+        name: [_value(name, part) for part in text.split(",")]
+        for name, text in ({"n_seeds": "20"} | _given(arguments)).items()
+    }
+    plane = _given_plane(arguments, plane="random-ry")
+    measured, compared = [], []
+    for config in tqdm(grid(fields), unit="run", disable=None):
+        found = measure_planes(config, plane)
+        words = config.in_words()
+        measured.append(found.assign(run=words))
+        compared.append(paired_differences(found).assign(run=words))
+    table = pd.concat(compared, ignore_index=True)
+    if arguments.csv is not None:
+        table.to_csv(arguments.csv, index=False)
+    if arguments.measured is not None:
+        pd.concat(measured, ignore_index=True).to_csv(arguments.measured, index=False)
+    for words, rows in table.groupby("run", sort=False):
+        print(
+            f"{words}\nPlane: {plane.plane}, ±{plane.radius / math.pi:.3g}π; MLE, and differences from it\n"
+        )
+        print(short_table(rows).to_string(), end="\n\n")
     return 0
 
 

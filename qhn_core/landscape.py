@@ -1,7 +1,7 @@
 """The objective on a plane through theta*: scanned once, coarse to fine, recombined for every λ and h."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def scan_in_stages(
     angles: Float,
     seed_row: int = 0,
     start: LandscapeScan | None = None,
-) -> Iterator[LandscapeScan]:
+) -> Generator[LandscapeScan, None, None]:
     """Scan the plane through theta* = angles (n_layers, 2, n_qubits), exactly, in steps of about 0.1 s.
 
     Each step yields the scan so far: first a coarse grid over the whole plane, then finer ones; the
@@ -68,7 +68,7 @@ def scan_in_stages(
     return _stages(start)
 
 
-def _stages(scan: LandscapeScan) -> Iterator[LandscapeScan]:
+def _stages(scan: LandscapeScan) -> Generator[LandscapeScan, None, None]:
     evaluate = PointEvaluator(scan.config)
     at_once = BYTES_AT_ONCE * (4 if scan.config.n_layers == 1 else 1)  # one layer needs q for little
     size = min(MOST_AT_ONCE, max(1, at_once // (8 * 2**scan.config.n_qubits)))

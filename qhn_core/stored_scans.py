@@ -1,7 +1,7 @@
 """Scans that are kept in the store while they run, and gone on from where they were."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
@@ -20,7 +20,7 @@ def scan_with_store(
     angles: Float,
     seed_row: int = 0,
     report: Callable[[str], None] = lambda message: None,
-) -> Iterator[LandscapeScan]:
+) -> Generator[LandscapeScan, None, None]:
     """`scan_in_stages`, from what the store has of this scan, saved every 2 s and at the end.
 
     To cancel, close the iterator: what is done is then saved too. report(message): why what was
