@@ -2,10 +2,20 @@
 
 import hashlib
 import secrets
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 DatasetName = Literal["gaussian", "moons", "rings"]
 SimulatorName = Literal["auto", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
@@ -79,6 +89,32 @@ class RunConfig(_Config):
     n_seeds: Count = Field(1, description="independent initialisations")
     seed: Seed = Field(0, description="seed of the angles and of the samples")
     simulator: SimulatorName = Field("auto", description="where circuits run; see `qhn simulators`")
+    initial_angles: tuple[float, ...] | None = Field(
+        None, description="radians, the same for all seeds, flat (L, 2, n); default: random for each"
+    )
+
+    @field_validator("initial_angles", mode="before")
+    @classmethod
+    def _angles_from_text(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _initial_angles_fit(self) -> Self:
+        needed = 2 * self.n_layers * self.n_qubits
+        if self.initial_angles is not None and len(self.initial_angles) != needed:
+            raise ValueError(
+                f"initial_angles: {len(self.initial_angles)} numbers; a circuit of {self.n_layers} layers "
+                f"and {self.n_qubits} qubits needs {needed}"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a field that came later and is not used, so that older runs keep their hash."""
+        fields: dict[str, Any] = handler(self)
+        if self.initial_angles is None:
+            fields.pop("initial_angles", None)
+        return fields
 
     @model_validator(mode="after")
     def _estimators_have_enough_shots(self) -> Self:
@@ -126,6 +162,7 @@ class RunConfig(_Config):
                 f"L={self.n_layers}",
                 f"{self.n_qubits} qubits",
                 f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}",
+                *(["from given angles"] if self.initial_angles else []),
             ]
         )
 
@@ -180,4 +217,4 @@ def explain(error: ValueError) -> str:
         text = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
         bounds = f" ({allowed_range(field)})" if allowed_range(field) else ""
         lines.append(f"{field}={item['input']!r}: {text}{bounds}" if field else text)
-    return "\n".join(lines)
+    return "\n".join(dict.fromkeys(lines))

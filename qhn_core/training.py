@@ -85,7 +85,7 @@ def _stream(config: RunConfig, seed: int, epoch: int) -> np.random.Generator:
 
 
 def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingState:
-    """The state before the first epoch: angles uniform on [0, 2 pi), measured once.
+    """The state before the first epoch: angles uniform on [0, 2 pi) or the config's, measured once.
 
     seeds: which of the config's seeds, default all; the numbers of one do not depend on the others.
     """
@@ -93,6 +93,8 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
     problem, simulator = build_problem(config), get_simulator(config.simulator, config.n_qubits)
     streams = [_stream(config, i, 0) for i in seeds]
     angles = np.array([rng.uniform(0, 2 * np.pi, config.angle_shape) for rng in streams])
+    if config.initial_angles is not None:
+        angles[:] = np.reshape(config.initial_angles, config.angle_shape)
     prior, uniforms = _draws(config, streams, circuits=1)
     samples, terms, _ = _measure(config, problem, simulator, angles, prior, uniforms[:, 0])
     count = len(seeds)

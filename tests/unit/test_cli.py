@@ -37,6 +37,7 @@ EVERY_FIELD = {
     "n_seeds": 2,
     "seed": 9,
     "simulator": "cirq",
+    "initial_angles": [0.25, *[1.5] * 23],
 }
 BAD = {  # options -> what standard error must name: the field with its value, and what is allowed
     ("--dataset", "spirals"): ["dataset='spirals'", "'gaussian'", "'moons'", "'rings'"],
@@ -71,7 +72,8 @@ BAD = {  # options -> what standard error must name: the field with its value, a
 
 
 def options(fields):
-    return [text for name, value in fields.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    texts = {n: ",".join(map(str, v)) if isinstance(v, list) else str(v) for n, v in fields.items()}
+    return [text for name, value in texts.items() for text in (f"--{name.replace('_', '-')}", value)]
 
 
 def report(capsys, *arguments):

@@ -51,7 +51,9 @@ OTHER = {  # another allowed value of every field
     "n_seeds": 100,
     "seed": 1,
     "simulator": "cirq",
+    "initial_angles": (0.5,) * 28,
 }
+ALL_OTHER = RunConfig(**{**OTHER, "initial_angles": (0.5,) * 40})
 FLOATS = [
     "dataset_noise",
     "dataset_scale",
@@ -94,9 +96,7 @@ def test_qubits_and_bandwidth_follow_the_network(n_hidden, n_qubits):
     assert RunConfig(n_hidden=n_hidden, bandwidth=0.7).h == 0.7
 
 
-@pytest.mark.parametrize(
-    "config", [RunConfig(), RunConfig(**OTHER), LandscapeConfig(), LandscapeConfig(radius=0.1)]
-)
+@pytest.mark.parametrize("config", [RunConfig(), ALL_OTHER, LandscapeConfig(), LandscapeConfig(radius=0.1)])
 def test_json_round_trip(config):
     again = type(config).model_validate_json(config.model_dump_json())
     assert again == config
@@ -169,6 +169,9 @@ def test_a_config_is_frozen_and_hashable():
         ({"shots": 0}, ["shots=0", "greater than or equal to 1"]),
         ({"shots": 1, "objective": "selbo"}, ["shots=1", "at least 2"]),
         ({"momentum": 0.9}, ["momentum=0.9", "not permitted"]),
+        ({"initial_angles": (0.5,) * 27}, ["initial_angles", "27 numbers", "needs 28"]),
+        ({"initial_angles": (np.nan,) * 28}, ["initial_angles=nan", "finite"]),
+        ({"initial_angles": "1,up"}, ["initial_angles='up'", "number"]),
     ],
 )
 def test_bad_input_is_named_with_its_value_and_range(options, said):
@@ -190,9 +193,10 @@ def test_numbers_must_be_finite(field, bad):
 
 
 def test_every_float_field_is_covered_here():
-    assert {name for name, f in RunConfig.model_fields.items() if "float" in str(f.annotation)} == set(
-        FLOATS
-    )
+    assert {name for name, f in RunConfig.model_fields.items() if "float" in str(f.annotation)} == {
+        *FLOATS,
+        "initial_angles",
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import oracles
 import pytest
 from threadpoolctl import threadpool_limits
 
-from qhn_core import RunConfig, mmd_squared_unbiased, train, training
+from qhn_core import RunConfig, mmd_squared_unbiased, objective_value, train, training
 from qhn_core.problem import build_problem
 from qhn_core.training import advance, initial_state, join_rows, merge_states
 
@@ -509,3 +509,17 @@ def test_the_first_objective_is_measured_with_eq_21(monkeypatch):
     mmd = mmd_squared_unbiased(bits[drawn["samples"][0]], bits[drawn["prior"][0]], 1.5)
     likelihood = build_problem(config).train_log_likelihood[state.samples[0]].mean()
     assert state.best_objective[0] == pytest.approx(likelihood - 2 * mmd, rel=1e-12)
+
+
+def test_a_run_from_given_angles_starts_there_with_every_seed():
+    first = train(small(n_seeds=2, epochs=4))
+    theta = tuple(first.state.angles[1].ravel().tolist())
+    again = small(n_seeds=2, epochs=4, initial_angles=theta)
+    state = initial_state(again)
+    np.testing.assert_array_equal(state.angles, np.stack([first.state.angles[1]] * 2))
+    assert not np.array_equal(*state.samples), "the shots of each seed are its own"
+    np.testing.assert_allclose(
+        objective_value(again, state.angles)[0],
+        first.history.query("seed == 1 and epoch == 4")["exact_objective"].item(),
+        rtol=1e-12,
+    )
