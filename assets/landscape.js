@@ -61,6 +61,7 @@ function createLandscape(parent) {
   const host = parent.host ?? parent;
   let component = null, Plotly = null, sizes = null, destroyed = false, draws = 0;
   let mode = "heatmap", shared = false, dragging = false, light = false, slow = false, settling = 0, hover = null;
+  let path = null, field = null;
   let inputs = {}, axis = null, nx = 0, ny = 0, n = 0, ell = null, entropy = null, correlators = null, centre = 0;
   let lambda = 1, h = 1, hNotches = [1], grid = 0;
   const fromPython = {}, sentToPython = { lambda: [], h: [] };
@@ -112,10 +113,11 @@ function createLandscape(parent) {
     request();
   }
 
+  // What is new: "frame" (other axes: the view starts anew), "values" (other numbers on the same axes), or "".
   function decode(data) {
-    const same = ["axis", "expected_log_likelihood", "entropy", "correlators", "n_qubits", "axis_label_x"].every((key) => inputs[key] === data[key])
-      && String(inputs.shape) === String(data.shape);
-    if (same) return false;
+    const same = (...keys) => keys.every((key) => JSON.stringify(inputs[key]) === JSON.stringify(data[key]));
+    const frame = !same("axis", "shape", "n_qubits", "axis_label_x", "axis_label_y", "points");
+    if (!frame && same("expected_log_likelihood", "entropy", "correlators", "path", "field")) return "";
     inputs = data;
     axis = decodeFloat64(data.axis);
     n = data.n_qubits;
@@ -126,16 +128,22 @@ function createLandscape(parent) {
     const problem = axis.length !== nx ? "axis" : ell.length !== nx * ny ? "expected_log_likelihood"
       : entropy.length !== nx * ny ? "entropy" : correlators.length !== nx * ny * n ? "correlators" : null;
     if (problem) throw new Error(`${problem} does not fit the grid ${ny} x ${nx} of ${n} qubits`);
-    const origin = nearest(axis, 0);
-    centre = origin * nx + origin;
-    hNotches = bandwidthNotches(n);
-    hSlider.input.max = hNotches.length - 1;
-    hSlider.mark.style.setProperty("--at", nearest(hNotches, n / 4) / (hNotches.length - 1));
-    root.landscapeValues = Object.fromEntries(OBJECTIVES.map((name) => [name, new Float64Array(nx * ny)]));
+    const unpacked = (part) => part && Object.fromEntries(Object.entries(part).map(([key, text]) => [key, decodeFloat64(text)]));
+    path = unpacked(data.path);
+    field = unpacked(data.field);
+    if (frame) {
+      const origin = nearest(axis, 0);
+      centre = origin * nx + origin;
+      hNotches = bandwidthNotches(n);
+      hSlider.input.max = hNotches.length - 1;
+      hSlider.mark.style.setProperty("--at", nearest(hNotches, n / 4) / (hNotches.length - 1));
+      root.landscapeValues = Object.fromEntries(OBJECTIVES.map((name) => [name, new Float64Array(nx * ny)]));
+      hover = null;
+      grid++;
+    }
     root.landscapeValues.mle.set(ell);
-    hover = null;
-    grid++;
-    return true;
+    for (const name of OBJECTIVES) charts[name].rebuild = true;
+    return frame ? "frame" : "values";
   }
 
   function correlatorWeights() {
@@ -155,8 +163,50 @@ function createLandscape(parent) {
     }
   }
 
+  // The gradient on the plane, as lines with a head each: one list of x and one of y, with gaps.
+  function arrows(name) {
+    const x = [], y = [];
+    if (!field) return { x, y };
+    const count = field.axis.length, weights = correlatorWeights(), slopes = [];
+    for (let i = 0; i < count * count * 2; i++) {
+      let slope = field.expected_log_likelihood[i];
+      if (name === "elbo") slope += lambda * field.entropy[i];
+      if (name === "selbo") for (let w = 0; w < n; w++) slope -= lambda * weights[w] * field.correlators[i * n + w];
+      slopes.push(slope);
+    }
+    const step = field.axis[1] - field.axis[0];
+    let longest = 0;
+    for (let i = 0; i < slopes.length; i += 2) longest = Math.max(longest, Math.hypot(slopes[i], slopes[i + 1]));
+    if (!(longest > 0)) return { x, y };
+    for (let i = 0; i < count * count; i++) {
+      const size = Math.hypot(slopes[2 * i], slopes[2 * i + 1]);
+      if (size < 1e-6 * longest) continue;
+      const length = 0.9 * step * Math.sqrt(size / longest);  // the root, so that small ones are seen too
+      const [ux, uy] = [slopes[2 * i] / size, slopes[2 * i + 1] / size];
+      const [x0, y0] = [field.axis[i % count] - (ux * length) / 2, field.axis[Math.floor(i / count)] - (uy * length) / 2];
+      const [x1, y1, head] = [x0 + ux * length, y0 + uy * length, 0.35 * length];
+      const wing = (side) => [x1 - head * (ux + side * 0.6 * uy), y1 - head * (uy - side * 0.6 * ux)];
+      const [left, right] = [wing(1), wing(-1)];
+      x.push(x0, x1, null, left[0], x1, right[0], null);
+      y.push(y0, y1, null, left[1], y1, right[1], null);
+    }
+    return { x, y };
+  }
+
   function rows(values) {
     return Array.from({ length: ny }, (_, iy) => values.subarray(iy * nx, (iy + 1) * nx));
+  }
+
+  // The path where it lies over the surface, at the surface's own height.
+  function lifted(values) {
+    const on = { x: [], y: [], z: [] };
+    for (let i = 0; i < (path?.x.length ?? 0); i++) {
+      const inside = Math.max(Math.abs(path.x[i]), Math.abs(path.y[i])) <= axis[nx - 1];
+      on.x.push(inside ? path.x[i] : null);
+      on.y.push(inside ? path.y[i] : null);
+      on.z.push(inside ? values[nearest(axis, path.y[i]) * nx + nearest(axis, path.x[i])] : null);
+    }
+    return on;
   }
 
   function heights(values) {
@@ -206,6 +256,7 @@ function createLandscape(parent) {
         { type: "surface", x, y: x, z, cmin: range[0], cmax: range[1], colorscale: "Cividis", colorbar: colorbar(),
           lighting: { ambient: 0.75, diffuse: 0.5, specular: 0.05 }, hovertemplate: `%{z:.3~s} nats<extra>${label}</extra>`,
           contours: { x: { highlight: false }, y: { highlight: false }, z: { highlight: false } } },
+        { type: "scatter3d", mode: "lines", ...lifted(root.landscapeValues[name]), line: { color: "#FF7A59", width: 5 }, hoverinfo: "skip" },
         { type: "scatter3d", mode: "markers+text", x: points.map((p) => p[1]), y: points.map((p) => p[2]), z: heights(values), text: points.map((p) => p[0]), textposition: "top center",
           textfont: { size: 14, color: themes.theme.text }, marker: { symbol: "cross", size: 4, color: themes.theme.text }, hoverinfo: "skip" },
       ];
@@ -217,10 +268,15 @@ function createLandscape(parent) {
       };
       return { data, layout };
     }
+    const halo = (color) => ({ color, width: 1.6 });
+    const ends = path ? { x: [path.x[0]], y: [path.y[0]] } : { x: [], y: [] };
     const data = [
       { type: "heatmap", x, y: x, z, zmin: range[0], zmax: range[1], zsmooth: "fast", colorscale: "Cividis", colorbar: colorbar(), hoverinfo: "none" },
       { type: "contour", x, y: x, z, visible: !light, autocontour: false, showscale: false, hoverinfo: "skip",
         contours: { coloring: "none", ...contourLevels(range) }, line: { width: 0.7, color: "rgba(255,255,255,0.5)", smoothing: 0 } },
+      { type: "scatter", mode: "lines", ...arrows(name), line: { color: "rgba(255,255,255,0.9)", width: 1.2 }, hoverinfo: "skip" },
+      { type: "scatter", mode: "lines", x: Array.from(path?.x ?? []), y: Array.from(path?.y ?? []), line: halo("#FF7A59"), hoverinfo: "skip" },
+      { type: "scatter", mode: "markers", ...ends, marker: { symbol: "circle", size: 8, color: "#FF7A59", line: { color: "#fff", width: 1.2 } }, hoverinfo: "skip" },
       { type: "scatter", mode: "markers+text", x: points.map((p) => p[1]), y: points.map((p) => p[2]), text: points.map((p) => p[0]), textposition: "top right", hoverinfo: "skip",
         textfont: { size: 13, color: "#111", shadow: "0 0 3px #fff, 0 0 3px #fff, 0 0 5px #fff" },
         marker: { symbol: "cross", size: 9, color: "#111", line: { color: "#fff", width: 1.2 } } },
@@ -247,7 +303,9 @@ function createLandscape(parent) {
     if (mode === "3d") {
       const levels = heights(root.landscapeValues[name]);
       chart.layout.scene.zaxis.range = [...range];
-      Plotly.react(div, [{ ...div.data[0], z, cmin: range[0], cmax: range[1] }, { ...div.data[1], z: levels }], chart.layout, PLOT_CONFIG);
+      const [surface, way, marks] = div.data;
+      const figure = [{ ...surface, z, cmin: range[0], cmax: range[1] }, { ...way, ...lifted(root.landscapeValues[name]) }, { ...marks, z: levels }];
+      Plotly.react(div, figure, chart.layout, PLOT_CONFIG);
       return;
     }
     const { start, end, size } = contourLevels(range);
@@ -256,6 +314,10 @@ function createLandscape(parent) {
       z: [z, z], visible: [true, !light], zmin: [range[0], null], zmax: [range[1], null],
       "contours.start": [null, start], "contours.end": [null, end], "contours.size": [null, size],
     }, [0, 1]);
+    if (field) {
+      const { x, y } = arrows(name);
+      Plotly.restyle(div, { x: [x], y: [y] }, [2]);
+    }
     chart.light = light;
     if (!light) slow = performance.now() - began > SLOW_PANEL_MS;
   }
@@ -271,11 +333,14 @@ function createLandscape(parent) {
       const weights = correlatorWeights();
       const share = weights.map((w) => (weights[0] > 0 ? w / weights[0] : 0));
       return {
-        data: [{ type: "bar", x: weights.map((_, i) => i + 1), y: share, marker: { color: OBJECTIVE_COLORS.selbo },
-          hovertemplate: "%{x} bits: %{y:.3~g}<extra></extra>" }],
+        data: [
+          { type: "bar", x: weights.map((_, i) => i + 1), y: share, marker: { color: OBJECTIVE_COLORS.selbo }, hovertemplate: "weight of order %{x}: %{y:.3~g}<extra></extra>" },
+          { type: "scatter", mode: "markers", x: weights.map((_, i) => i + 1), y: Array.from(correlators.subarray((hover ?? centre) * n, ((hover ?? centre) + 1) * n)),
+            marker: { symbol: "circle-open", size: 8, color: themes.theme.text, line: { width: 1.5 } }, hovertemplate: "W of order %{x}: %{y:.3~g}<extra></extra>" },
+        ],
         layout: {
           xaxis: { title: { text: "correlator order w (bits)", standoff: 4 }, dtick: n > 20 ? 2 : 1, range: [0.4, n + 0.6], showgrid: false, fixedrange: true },
-          yaxis: { type: "log", range: [Math.log10(SMALLEST_WEIGHT), 0.3], tickvals: [1, 1e-3, 1e-6, 1e-9, 1e-12], ticktext: ["1", "10⁻³", "10⁻⁶", "10⁻⁹", "10⁻¹²"], title: { text: "relative weight", standoff: 4 }, fixedrange: true },
+          yaxis: { type: "log", range: [Math.log10(SMALLEST_WEIGHT), Math.max(0.6, 0.3 * n)], tickvals: [1e6, 1e3, 1, 1e-3, 1e-6, 1e-9, 1e-12], ticktext: ["10⁶", "10³", "1", "10⁻³", "10⁻⁶", "10⁻⁹", "10⁻¹²"], title: { text: "weight, W", standoff: 4 }, fixedrange: true },
         },
       };
     }
@@ -297,7 +362,7 @@ function createLandscape(parent) {
       Object.assign(chart, { n, rebuild: false });
       Plotly.react(chart.div, figure.data, chart.layout, PLOT_CONFIG);
     } else {
-      Plotly.restyle(chart.div, { y: [figure.data[0].y] }, [0]);
+      Plotly.restyle(chart.div, { y: figure.data.map((trace) => trace.y) }, figure.data.map((_, i) => i));
     }
   }
 
@@ -333,7 +398,7 @@ function createLandscape(parent) {
     place(hSlider, hNotches, h, figures(h));
     const e = Math.exp(-1 / (h * h));
     const ratio = (1 + e) / (1 - e);
-    setText(charts.weights.guidance, `At h = ${figures(h)}, a two-bit correlation weighs 1/${ratio < 1e5 ? figures(ratio) : "∞"} of single-bit bias in the MMD².`);
+    setText(charts.weights.guidance, `Bars: at h = ${figures(h)}, a two-bit correlation weighs 1/${ratio < 1e5 ? figures(ratio) : "∞"} of single-bit bias in the MMD². Circles: W, the squared correlations of each order at ${hover === null ? "θ*" : "the pointer"}.`);
     setText(charts.kernel.guidance, `Similarity of two networks that differ in d bits: it falls to 1/e at d = h² = ${figures(h * h)}.`);
     showReadouts();
   }
@@ -414,9 +479,9 @@ function createLandscape(parent) {
       const point = isGrid(event);
       if (!point) return;
       hover = indexOf(point);
-      request();
+      refresh(["weights"]);
     });
-    chart.div.on("plotly_unhover", () => { hover = null; request(); });
+    chart.div.on("plotly_unhover", () => { hover = null; refresh(["weights"]); });
     const choose = (index) => component.setTriggerValue("point", { x: axis[index % nx], y: axis[Math.floor(index / nx)] });
     chart.div.on("plotly_click", (event) => {
       const point = isGrid(event);
@@ -479,7 +544,7 @@ function createLandscape(parent) {
         const newLambda = adopt("lambda", data.regularization);
         const newH = adopt("h", data.bandwidth ?? n / 4);
         for (const name of OBJECTIVES) charts[name].trained.hidden = name !== data.objective;
-        if (fresh) changed(Object.keys(charts));
+        if (fresh) changed(fresh === "frame" ? Object.keys(charts) : OBJECTIVES);
         else if (newLambda || newH) changed(newH ? ["elbo", "selbo", "weights", "kernel"] : ["elbo", "selbo"]);
       } catch (error) {
         inputs = {};

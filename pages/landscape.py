@@ -1,19 +1,21 @@
 """Landscape: the objective on a plane through theta*, with λ and h under the hand."""
 
 import io
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import streamlit as st
 
 from pages.components.controls import sidebar_controls, want
+from pages.components.looks import LOOKS, choose_point, field_of, look_at, path_of
+from pages.components.scanning import progress_of, shown_scan
 from pages.components.session import shown_job, start
 from pages.components.views import landscape
-from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.landscape import LandscapeScan, roughness_table, save_scan, scan_landscape
+from qhn_core.landscape import LandscapeScan, save_scan, scan_table
 from qhn_core.offline import caption, landscape_html, view_data
 from qhn_core.service import default_service
+from qhn_core.slopes import RULES, Rule
 
 PATIENCE_SECONDS = 120
 PLANES = get_args(LandscapeConfig.model_fields["plane"].annotation)
@@ -24,65 +26,34 @@ curvature; *gradient*: uphill and a normal; *optima*: through MLE\\*, ELBO\\* an
 """
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def cached_scan(config: RunConfig, plane: LandscapeConfig, center: Float, seed: int) -> LandscapeScan:
-    """The scan of a plane through `center`, the best angles of one seed."""
-    bar = st.progress(0.0, "Scanning the plane")
-    scan = scan_landscape(config, plane, center, lambda done, total: bar.progress(done / total), seed)
-    bar.empty()
-    return scan
-
-
 @st.cache_data(max_entries=4, show_spinner=False)
-def offline_page(_scan: LandscapeScan, text: str) -> str:
-    """The page to take home; `text` says all that it shows, and so serves as the cache's key."""
-    return landscape_html(_scan, text)
+def offline_page(_data: dict[str, Any], key: str) -> str:
+    """The page to take home; `key` says all that it shows."""
+    return landscape_html(_data)
 
 
 def plane_controls(config: RunConfig) -> LandscapeConfig:
     """Which plane, how wide and how fine; all in the URL."""
-    kind, first, second, radius, points, seed = st.columns([3, 1.6, 1.6, 1.3, 1.3, 1])
-    chosen = kind.selectbox(
-        "Plane",
-        PLANES,
-        key="plane",
-        bind="query-params",
-        help=PLANE_HELP,
-    )
-    gates = [f"RY q{q + 1} L{k + 1}" for k in range(config.n_layers) for q in range(config.n_qubits)]
-    picks = [
-        column.selectbox(
-            label, range(len(gates)), index, format_func=gates.__getitem__, disabled=chosen != "gates"
+
+    def number(label: str, key: str, low: Any, high: Any, first: Any, step: Any, text: str) -> Any:
+        return st.number_input(
+            label, low, high, first, step, key=key, bind="query-params", help=text, width=140
         )
-        for column, label, index in ((first, "First gate", 0), (second, "Second gate", 1))
-    ]
+
+    chosen = st.selectbox("Plane", PLANES, key="plane", bind="query-params", help=PLANE_HELP, width=180)
+    gates = [f"RY q{q + 1} L{k + 1}" for k in range(config.n_layers) for q in range(config.n_qubits)]
+    picks = [0, 1]
+    if chosen == "gates":
+        picks = [
+            st.selectbox(label, range(len(gates)), index, format_func=gates.__getitem__, width=140)
+            for index, label in enumerate(("First gate", "Second gate"))
+        ]
     return LandscapeConfig(
         plane=chosen,
         gates=tuple((pick // config.n_qubits, 0, pick % config.n_qubits) for pick in picks),
-        radius=np.pi
-        * radius.number_input(
-            "Radius, π",
-            0.1,
-            10.0,
-            2.0,
-            0.5,
-            key="radius",
-            bind="query-params",
-            help="Half the side of the plane.",
-        ),
-        resolution=points.number_input(
-            "Points",
-            11,
-            101,
-            41,
-            10,
-            key="resolution",
-            bind="query-params",
-            help="Grid points along a side.",
-        ),
-        seed=seed.number_input(
-            "Seed", 0, 10**6, 0, key="plane_seed", bind="query-params", help="Of random directions."
-        ),
+        radius=np.pi * number("Radius, π", "radius", 0.1, 10.0, 2.0, 0.5, "Half the side of the plane."),
+        resolution=number("Points", "resolution", 11, 101, 41, 10, "Grid points along a side."),
+        seed=number("Seed", "plane_seed", 0, 10**6, 0, 1, "Of random directions."),
     )
 
 
@@ -91,19 +62,48 @@ def take_from_view(field: str) -> None:
     want({field: st.session_state.landscape[field]})
 
 
-def downloads(scan: LandscapeScan, text: str) -> None:
-    """The grid for numpy, and a page that works offline."""
+def lines_controls() -> tuple[bool, Rule | None]:
+    """Whose arrows to draw on the surfaces, and whether the training's way."""
+    arrows = st.segmented_control(
+        "Gradient arrows",
+        RULES,
+        key="arrows",
+        bind="query-params",
+        width=200,
+        help="The exact gradient along the plane. At L = 1, Algorithm 1 does not see the regulariser.",
+    )
+    way = st.toggle(
+        "Training path",
+        key="path",
+        bind="query-params",
+        width=160,
+        help="The run's way, projected on the plane; the dot is where it began.",
+    )
+    return way, arrows
+
+
+def downloads(scan: LandscapeScan, shown: RunConfig, data: dict[str, Any]) -> None:
+    """The grid for numpy and for tables, and a page that works offline."""
     grid = io.BytesIO()
     save_scan(grid, scan)
     with st.container(horizontal=True):
         st.download_button("Grid (npz)", grid.getvalue(), "landscape.npz", "application/octet-stream")
         st.download_button(
-            "Offline page (HTML)", lambda: offline_page(scan, text), "landscape.html", "text/html"
+            "Grid (CSV)",
+            lambda: scan_table(scan, shown.regularization, shown.h).to_csv(index=False),
+            "landscape.csv",
+            "text/csv",
+        )
+        st.download_button(
+            "Offline page (HTML)",
+            lambda: offline_page(data, f"{scan.key} {shown.hash} {data.keys()} {data['caption']}"),
+            "landscape.html",
+            "text/html",
         )
 
 
-config = sidebar_controls()
 job = shown_job()
+config = sidebar_controls()
 if job is None and config is not None:
     job = start(config)
 if job is not None and (job.state is None or not job.resting):
@@ -113,31 +113,42 @@ if job is None or job.state is None:
     st.info("There is no trained run yet. Open Train and press Train.")
     st.stop()
 
-plane = plane_controls(job.config)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    plane = plane_controls(job.config)
+    way, arrows = lines_controls()
 best = int(np.argmax(job.state.best_objective))
 # A scan serves every λ and h; only the planes that look at the training depend on the run's own.
 scanned = job.config
 if plane.plane in ("random", "random-ry", "gates"):
     scanned = job.config.model_copy(update={"regularization": 1.0, "bandwidth": None})
 try:
-    scan = cached_scan(scanned, plane, job.state.best_angles[best], best)
+    scanning = shown_scan(scanned, plane, job.state.best_angles[best], best)
 except ValueError as error:
     st.error(str(error))
     st.stop()
+scan = scanning.scan
+progress_of(scanning)
 shown = config or job.config
-text = caption(scan, best).replace(scanned.in_words(), job.config.in_words())
+data = view_data(
+    scan,
+    shown.regularization,
+    shown.h,
+    caption(scan, best).replace(scanned.in_words(), job.config.in_words()),
+    path_of(scan, scan.key, job.config) if way else None,
+    field_of(scan, scan.key) if arrows else None,
+    arrows or "chain-rule",
+)
 landscape(
-    view_data(scan, shown.regularization, shown.h, text),
+    data,
     key="landscape",
     on_regularization_change=lambda: take_from_view("regularization"),
     on_bandwidth_change=lambda: take_from_view("bandwidth"),
+    on_point_change=lambda: choose_point(st.session_state.landscape["point"]),
 )
-st.markdown(
-    f"**Roughness** at λ = {shown.regularization:g}, h = {shown.h:g}; each surface scaled to 0 to 1"
+if not (scan.complete or scanning.stopped):
+    st.rerun()
+look = st.segmented_control(
+    "Look at", LOOKS, default="roughness", required=True, key="look", bind="query-params", width="stretch"
 )
-st.dataframe(
-    roughness_table(scan, shown.regularization, shown.h).rename_axis("measure").reset_index(),
-    hide_index=True,
-    column_config={name: st.column_config.NumberColumn(format="%.4g") for name in ("MLE", "ELBO", "SELBO")},
-)
-downloads(scan, text)
+look_at(look, scan, job.config, shown)
+downloads(scan, shown, data)

@@ -65,8 +65,8 @@ def pin_buttons(job: Job | None) -> None:
         )
 
 
-config = sidebar_controls()
 job = shown_job()
+config = sidebar_controls()
 broken_link = job is None and report_link()
 if job is None and config is not None and "visited" not in st.session_state and not broken_link:
     job = start(config, reuse_finished=False)  # something real moves before the first click

@@ -21,7 +21,7 @@ from qhn_core.exchange import export_zip, import_zip
 from qhn_core.execution import choose_workers
 from qhn_core.jobs import Status
 from qhn_core.landscape import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
-from qhn_core.offline import caption, landscape_html
+from qhn_core.offline import caption, landscape_html, view_data
 from qhn_core.simulators import available_simulators, get_simulator
 from qhn_core.store import RunStore, StoreError, save_run
 from qhn_core.stored_scans import scan_with_store
@@ -244,7 +244,8 @@ def run_landscape(arguments: argparse.Namespace) -> int:
     best = int(result.state.best_objective.argmax())
     scan = _scan_with_progress(config, plane, result.best_angles[best], best)
     if arguments.html is not None:
-        arguments.html.write_text(landscape_html(scan, caption(scan, best)))
+        data = view_data(scan, scan.config.regularization, scan.config.h, caption(scan, best))
+        arguments.html.write_text(landscape_html(data))
     if arguments.npz is not None:
         save_scan(arguments.npz, scan)
     if arguments.csv is not None:

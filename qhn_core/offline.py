@@ -10,6 +10,8 @@ from plotly.offline import get_plotlyjs
 
 from qhn_core.bits import Float
 from qhn_core.landscape import LandscapeScan
+from qhn_core.paths import TrainingPath
+from qhn_core.slopes import GradientField, Rule
 
 ASSETS = Path(__file__).parents[1] / "assets"
 PAGE = """<!doctype html>
@@ -46,9 +48,18 @@ def encoded(values: Float) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode()
 
 
-def view_data(scan: LandscapeScan, regularization: float, bandwidth: float, caption: str) -> dict[str, Any]:
-    """What the view in the browser needs to draw the surfaces at any λ and h."""
-    return {
+def view_data(
+    scan: LandscapeScan,
+    regularization: float,
+    bandwidth: float,
+    caption: str,
+    path: TrainingPath | None = None,
+    field: GradientField | None = None,
+    rule: Rule = "chain-rule",
+) -> dict[str, Any]:
+    """What the view in the browser needs to draw surfaces, and a path or arrows on them, at any λ and h."""
+    scan = scan.filled()
+    data = {
         "axis": encoded(scan.axis),
         "axis_label_x": scan.plane.labels[0],
         "axis_label_y": scan.plane.labels[1],
@@ -63,27 +74,38 @@ def view_data(scan: LandscapeScan, regularization: float, bandwidth: float, capt
         "objective": scan.config.objective,
         "caption": caption,
     }
+    if path is not None:
+        data["path"] = {"x": encoded(path.x), "y": encoded(path.y)}
+    if field is not None:
+        data["field"] = {
+            "axis": encoded(field.axis),
+            "expected_log_likelihood": encoded(field.expected_log_likelihood),
+            "entropy": encoded(field.entropy[rule]),
+            "correlators": encoded(field.correlators[rule][..., 1:]),
+        }
+    return data
 
 
 def caption(scan: LandscapeScan, seed: int) -> str:
     """One line that says what is drawn."""
     n, plane = len(scan.axis), scan.landscape_config
+    drawn = f" (seed {plane.seed})" if plane.plane in ("random", "random-ry", "gradient") else ""
     return (
-        f"θ* of seed {seed}, {scan.config.in_words()}. Plane: {plane.plane}, "
-        f"±{scan.axis[-1] / np.pi:.3g}π in angle space, {n}×{n} points, exact."
+        f"θ* of seed {seed}, {scan.config.in_words()}. "
+        f"Plane: {plane.plane}{drawn}, orthonormal directions, "
+        f"radius {scan.axis[-1] / np.pi:.3g}π, {n}×{n} points, exact."
     )
 
 
-def landscape_html(scan: LandscapeScan, text: str) -> str:
-    """The page, with Plotly and all numbers inside: about 5 MB."""
+def landscape_html(data: dict[str, Any]) -> str:
+    """The page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
     css, component = (
         "\n".join((ASSETS / f"{part}.{kind}").read_text() for part in ("plots", "landscape"))
         for kind in ("css", "js")
     )
-    data = {"plotly_url": "inline", **view_data(scan, scan.config.regularization, scan.config.h, text)}
     return PAGE % {
         "plotly": get_plotlyjs(),
         "component": component.replace("export default function", "function showLandscape", 1),
         "css": json.dumps(css),
-        "data": json.dumps(data).replace("</", "<\\/"),
+        "data": json.dumps({"plotly_url": "inline", **data}).replace("</", "<\\/"),
     }

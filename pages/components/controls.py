@@ -14,7 +14,10 @@ BANDWIDTHS = [0.25 * k for k in range(1, 25)] + [7.0, 8.0, 10.0, 12.0, 14.0, 20.
 MOST_HIDDEN = 5
 PAGE_DEFAULTS = {"n_seeds": 8}
 """Where the page starts from something else than RunConfig: enough seeds for a band."""
-NOT_FIELDS = {"run", "pins", "plane", "radius", "resolution", "plane_seed", "embed", "embed_options"}
+NOT_FIELDS = {
+    *("run", "pins", "embed", "embed_options"),
+    *("plane", "radius", "resolution", "plane_seed", "path", "arrows", "look"),
+}
 """URL parameters that are no field of a run."""
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Paper": (
@@ -61,6 +64,7 @@ def sidebar_controls() -> RunConfig | None:
             chosen |= _advanced_controls()
         _presets()
         _check_link(chosen)
+        chosen["initial_angles"] = _initial_angles()
         try:
             return RunConfig(**{k: v for k, v in chosen.items() if k != "exact"})
         except ValidationError as error:
@@ -97,8 +101,9 @@ def want_config(config: RunConfig) -> None:
     """Set every control to what it was for a run."""
     exact = config.shots is None
     shots = default("shots") if exact else config.shots
-    drawn = config.model_dump(exclude={"dataset_noise", "dataset_scale", "simulator"})
-    want({**drawn, "bandwidth": config.h, "exact": exact, "shots": shots})
+    drawn = config.model_dump(exclude={"dataset_noise", "dataset_scale", "simulator", "initial_angles"})
+    given = {"initial_angles": config.initial_angles}
+    want({**drawn, **given, "bandwidth": config.h, "exact": exact, "shots": shots})
 
 
 def _stops(field: str, options: list[float]) -> list[float]:
@@ -275,6 +280,15 @@ def _presets() -> None:
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, (text, values) in PRESETS.items():
             st.button(name, help=text, on_click=want, args=(values,), width="stretch")
+
+
+def _initial_angles() -> tuple[float, ...] | None:
+    """The angles that the run on show was given, for as long as nobody wants random ones again."""
+    given: tuple[float, ...] | None = st.session_state.get("initial_angles")
+    if given is not None:
+        st.caption("Every seed starts at a chosen point of a landscape.")
+        st.button("Random angles again", on_click=want, args=({"initial_angles": None},), width="stretch")
+    return given
 
 
 def report_link() -> bool:

@@ -32,6 +32,8 @@ def shown_job() -> Job | None:
 
 def show(job: Job) -> None:
     """Make `job` the run on show."""
+    if st.session_state.get("job") != job.id:
+        st.session_state.initial_angles = job.config.initial_angles
     st.session_state.job = job.id
     if st.query_params.get("run") != job.id:
         st.query_params["run"] = job.id

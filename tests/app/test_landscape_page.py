@@ -1,17 +1,28 @@
+import base64
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 import qhn_core as qhn
 from qhn_core.jobs import Status
+from qhn_core.paths import training_path
+from qhn_core.slopes import gradient_field
 
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "3", "shots": "20"}
 CONFIG = qhn.RunConfig(n_hidden=1, epochs=6, n_seeds=3, shots=20)
+
+
+def numbers(text):
+    return np.frombuffer(base64.b64decode(text), dtype="<f8")
 
 
 def scan_of(config):
     """The plane through θ* of the best seed, by the package alone."""
     result = qhn.train(config)
     best = int(np.argmax(result.state.best_objective))
-    return best, qhn.scan_landscape(config, qhn.LandscapeConfig(), result.best_angles[best])
+    scan = qhn.scan_landscape(config, qhn.LandscapeConfig(), result.best_angles[best], seed_row=best)
+    return best, scan
 
 
 def test_the_first_visit_trains_and_shows_the_landscape_of_the_best_seed(visit):
@@ -70,3 +81,84 @@ def test_the_landscape_of_a_run_that_is_on_show_elsewhere(visit):
     page = visit("landscape", **SMALL, run=train.job.id)
     assert page.job is train.job
     assert train.job.config.in_words() in page.view["caption"]
+
+
+# --- more than the surfaces --------------------------------------------------------------------------
+
+
+def test_the_path_and_the_arrows_are_drawn_on_demand(visit):
+    plain = visit("landscape", **SMALL).view
+    assert "path" not in plain
+    assert "field" not in plain
+    page = visit("landscape", **SMALL, path="true", arrows="algorithm-1")
+    path = training_path(scan_of(CONFIG)[1], CONFIG)
+    assert page.view["path"].keys() == {"x", "y"}
+    np.testing.assert_array_equal(numbers(page.view["path"]["x"]), path.x)
+    field = gradient_field(scan_of(CONFIG)[1])
+    np.testing.assert_array_equal(
+        numbers(page.view["field"]["entropy"]), field.entropy["algorithm-1"].ravel()
+    )
+
+
+@pytest.mark.parametrize(
+    ("look", "says"),
+    [
+        ("point", "At (0.00π, 0.00π)"),
+        ("path", "away from this plane"),
+        ("shots", "What an optimiser sees"),
+        ("roughness", "Roughness"),
+        ("barriers", "Barrier: mean of both ends"),
+    ],
+)
+def test_every_look_is_a_link(visit, look, says):
+    page = visit("landscape", **SMALL, look=look)
+    assert any(says in text.value for text in page.at.markdown)
+
+
+def test_a_point_can_be_looked_at_and_trained_from(visit):
+    page = visit("landscape", **SMALL, look="point")
+    _, scan = scan_of(CONFIG)
+    x, y = float(scan.axis[3]), float(scan.axis[30])
+    page.at.session_state["point"] = (x, y)
+    assert any(f"({x / np.pi:.2f}π, {y / np.pi:.2f}π)" in text.value for text in page.look().at.markdown)
+    before = page.job
+    page.button("Start training from here").click()
+    page.at.run()  # ends on the Train page, which this test does not have
+    there = scan.plane.center + x * scan.plane.directions[0] + y * scan.plane.directions[1]
+    assert page.job is not before
+    np.testing.assert_array_equal(page.job.config.initial_angles, there.ravel())
+    assert page.job.config.model_copy(update={"initial_angles": None}) == CONFIG
+
+
+def test_the_train_page_keeps_the_angles_until_random_ones_are_wanted(visit):
+    angles = tuple(np.linspace(0, 1, 12).tolist())
+    job = visit("train", **SMALL).service.submit(CONFIG.model_copy(update={"initial_angles": angles}))
+    page = visit("train", **SMALL, run=job.id)
+    assert not page.badge
+    assert page.press("Train").job.config.initial_angles == angles
+    page.press("Random angles again")
+    assert page.badge
+    assert page.press("Train").job.config == CONFIG
+
+
+def test_a_stopped_scan_says_how_far_it_is_and_goes_on(visit):
+    page = visit("landscape", **SMALL)
+    whole = page.view
+    held = page.at.session_state["scanning"]
+    some = np.zeros_like(held.scan.done)
+    some[::4, ::4] = True
+    page.at.session_state["scanning"] = replace(held, scan=replace(held.scan, done=some), stopped=True)
+    page.look()
+    [bar] = page.at.get("progress")
+    assert "stopped at 121 of 1681 points" in bar.proto.text
+    assert page.view["entropy"] != whole["entropy"], "only the nearest neighbours"
+    assert page.press("Go on").view["entropy"] == whole["entropy"]
+    assert "Go on" not in page.buttons()
+
+
+def test_a_plane_that_does_not_exist_is_explained(visit):
+    page = visit("landscape", **SMALL, plane="gates")
+    first, _ = (box for box in page.at.selectbox if box.label in ("First gate", "Second gate"))
+    first.set_value(1)
+    page.look()
+    assert "span no plane" in page.text

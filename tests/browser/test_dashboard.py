@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import expect
 
 import qhn_core as qhn
+from qhn_core.offline import landscape_html, view_data
+from qhn_core.slopes import gradient_field
 
 from .conftest import path_to
 
@@ -237,6 +239,59 @@ def test_dragging_redraws_at_once_and_tells_python_on_release(visit, scan):
         arg=f"{seen[1]:g}",
     )
     assert_values_of(visitor, root, scan)
+
+
+def test_the_arrows_follow_the_strength_for_the_true_gradient_and_not_for_algorithm_1(visit):
+    heads = "(node) => [...node.data[2].x, ...node.data[2].y].filter((place) => place !== null)"
+    for rule, moves in (("chain-rule", True), ("algorithm-1", False)):
+        visitor = visit(path_to("landscape", **QUICK, arrows=rule))
+        landscape_of(visitor)
+        panel = chart(visitor, "elbo")
+        visitor.page.wait_for_function("(node) => node.data?.[2]?.x.length > 100", arg=panel)
+        before = visitor.page.evaluate(heads, panel)
+        visitor.page.get_by_label("regularization", exact=True).press("End")
+        visitor.page.wait_for_function(
+            "(node) => Math.min(...node.data[0].z.map((row) => Math.min(...row))) < -1000", arg=panel
+        )
+        after = visitor.page.evaluate(heads, panel)
+        assert (len(after) == len(before) and np.allclose(after, before, atol=1e-6)) != moves
+
+
+def test_a_click_opens_a_point_and_a_training_starts_there(visit):
+    visitor = visit(path_to("landscape", **QUICK))
+    landscape_of(visitor)
+    box = visitor.page.locator('[data-chart="mle"]').bounding_box()
+    visitor.page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.3)
+    visitor.page.mouse.click(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.3)
+    visitor.page.get_by_text("Click a point of a surface to see its networks").wait_for()
+    place = visitor.page.get_by_text(re.compile(r"^At \(")).inner_text()
+    assert "(0.00π, 0.00π)" not in place
+    visitor.press("Start training from here")
+    visitor.wait_for_run()
+    visitor.page.get_by_text("from given angles").wait_for()
+    visitor.page.get_by_role("button", name="Random angles again").wait_for()
+
+
+def test_the_offline_page_moves_without_a_server(chromium, scan, tmp_path):
+    data = view_data(scan, 1.0, scan.config.h, "words", field=gradient_field(scan, 5))
+    (tmp_path / "page.html").write_text(landscape_html(data))
+    context = chromium.new_context(offline=True)
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    own = ("file:", "data:", "blob:")
+    page.on("request", lambda request: request.url.startswith(own) or errors.append(request.url))
+    page.goto((tmp_path / "page.html").as_uri())
+    root = page.locator(".qhn.landscape").element_handle()
+    page.wait_for_function("(node) => Number(node.dataset.draws) > 0", arg=root)
+    panel = page.locator('[data-chart="selbo"]').element_handle()
+    for key, strength in (("End", 1000), ("Home", 0)):
+        page.get_by_label("regularization", exact=True).press(key)
+        expected = scan.values("selbo", regularization=strength)[3, 5]
+        page.wait_for_function(
+            "([node, value]) => Math.abs(node.data?.[0].z[3][5] - value) < 1e-9", arg=[panel, expected]
+        )
+    assert errors == []
+    context.close()
 
 
 def test_from_train_to_landscape_and_back_it_stays_the_same_run(visit):

@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
 from qhn_core.cli import main
 from qhn_core.landscape import roughness_table
 from qhn_core.offline import caption, landscape_html, view_data
+from qhn_core.paths import training_path
 from qhn_core.roughness import roughness
+from qhn_core.slopes import gradient_field
 
 CONFIG = RunConfig(n_hidden=1, epochs=3, regularization=7, n_seeds=2)
 PLANE = LandscapeConfig(resolution=11)
@@ -41,7 +44,7 @@ def test_the_browser_gets_every_number_of_the_scan(scan):
 
 
 def test_the_offline_page_holds_its_data_and_asks_no_server(scan):
-    page = landscape_html(scan, caption(scan, 0))
+    page = landscape_html(view_data(scan, 7.0, 1.5, caption(scan, 0)))
     data = json.loads(re.search(r"showLandscape\(\{ data: (\{.*?\}), parentElement", page, re.S)[1])
     np.testing.assert_array_equal(decoded(data["entropy"]), scan.entropy.ravel())
     assert data["regularization"] == 7
@@ -50,7 +53,9 @@ def test_the_offline_page_holds_its_data_and_asks_no_server(scan):
 
 def test_the_caption_tells_seed_plane_radius_and_resolution(scan):
     assert "seed 4" in caption(scan, 4)
-    assert "Plane: random, ±2π in angle space, 11×11 points, exact" in caption(scan, 4)
+    assert "Plane: random (seed 0), orthonormal directions, radius 2π, 11×11 points, exact" in caption(
+        scan, 4
+    )
 
 
 def test_the_roughness_table_is_that_of_each_surface(scan):
@@ -89,3 +94,25 @@ def test_qhn_landscape_writes_what_it_says(tmp_path, capsys):
 def test_qhn_landscape_names_a_bad_plane(options, message, capsys):
     assert main(["landscape", *options]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_the_path_and_the_arrows_of_one_rule_go_along(scan):
+    path, field = training_path(scan), gradient_field(scan, 3)
+    data = view_data(scan, 1.0, 1.5, "words", path, field, "algorithm-1")
+    np.testing.assert_array_equal(decoded(data["path"]["x"]), path.x)
+    np.testing.assert_array_equal(decoded(data["path"]["y"]), path.y)
+    np.testing.assert_array_equal(decoded(data["field"]["axis"]), field.axis)
+    np.testing.assert_array_equal(decoded(data["field"]["entropy"]), field.entropy["algorithm-1"].ravel())
+    slopes = decoded(data["field"]["correlators"]).reshape(3, 3, 2, 6)
+    np.testing.assert_array_equal(slopes, field.correlators["algorithm-1"][..., 1:])
+
+
+def test_a_scan_that_is_not_complete_is_drawn_without_holes(scan):
+    angles = train(CONFIG).best_angles[0]
+    some = np.zeros((11, 11), dtype=bool)
+    some[5, 5] = True
+    holes = {
+        name: np.where(some, getattr(scan, name), np.nan) for name in ("expected_log_likelihood", "entropy")
+    }
+    data = view_data(replace(scan, done=some, angles=angles, **holes), 1.0, 1.5, "words")
+    assert set(decoded(data["entropy"])) == {scan.entropy[5, 5]}

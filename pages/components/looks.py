@@ -1,0 +1,187 @@
+"""What can be looked at below a landscape: a point, the training's way, shots, roughness, barriers."""
+
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.components.controls import want, want_config
+from pages.components.session import start
+from qhn_core.bits import Float
+from qhn_core.config import Objective, RunConfig
+from qhn_core.evaluation import decision_surfaces, plot_axes
+from qhn_core.figures import Figure, boundary_figure, histogram_figure
+from qhn_core.landscape import LandscapeScan, roughness_table
+from qhn_core.landscape_figures import path_figure, rules_table, sampled_figure
+from qhn_core.paths import TrainingPath, barriers, training_path
+from qhn_core.problem import build_problem
+from qhn_core.sampled_scans import SampledScan, sample_landscape
+from qhn_core.simulators import get_simulator
+from qhn_core.slopes import GradientField, gradient_field
+
+GRID = 11
+"""Points along a side where gradients are computed: two circuits an angle and point."""
+LOOKS = ("point", "path", "shots", "roughness", "barriers")
+VIEW_SHOTS = 200
+"""Networks drawn at a point of the plane for a run without shots."""
+
+
+@st.cache_data(max_entries=8, show_spinner="Following the training")
+def path_of(_scan: LandscapeScan, key: str, config: RunConfig) -> TrainingPath:
+    """The way of the training on the plane of the scan with that key."""
+    return training_path(_scan, config)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def field_of(_scan: LandscapeScan, key: str) -> GradientField:
+    """Gradients of both rules on the plane."""
+    bar = st.progress(0.0, "Gradients on the plane")
+    field = gradient_field(_scan, GRID, lambda done, total: bar.progress(done / total))
+    bar.empty()
+    return field
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def shots_of(_scan: LandscapeScan, key: str, shots: int, repeats: int, seed: int) -> SampledScan:
+    """The plane as it is measured."""
+    bar = st.progress(0.0, "Measuring the plane")
+    sampled = sample_landscape(
+        _scan, shots, repeats, GRID, seed, lambda done, total: bar.progress(done / total)
+    )
+    bar.empty()
+    return sampled
+
+
+@st.cache_data(max_entries=8, show_spinner="Training to the three optima")
+def barriers_of(config: RunConfig, seed: int) -> pd.DataFrame:
+    """Barriers between MLE*, ELBO* and SELBO*."""
+    return barriers(config, seed)
+
+
+def chart(figure: Figure, key: str) -> None:
+    """A finished figure, as wide as there is room."""
+    st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False})
+
+
+def look_at(look: str, scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
+    """Draw one of LOOKS. config: of the run; shown: with the λ and h that the controls show."""
+    drawers = {
+        "point": _point,
+        "path": _path,
+        "shots": _shots,
+        "roughness": _roughness,
+        "barriers": _barriers,
+    }
+    drawers[look](scan, config, shown)
+
+
+def _point(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
+    """The decision boundary and the bitstrings at the point that was clicked, or at the centre."""
+    x, y = st.session_state.get("point", (0.0, 0.0))
+    angles = scan.plane.center + x * scan.plane.directions[0] + y * scan.plane.directions[1]
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.markdown(
+        f"**At ({x / np.pi:.2f}π, {y / np.pi:.2f}π).** Click a point of a surface to see its networks."
+    )
+    right.button(
+        "Start training from here",
+        icon=":material/play_arrow:",
+        help="Opens the Train page; every seed starts at these angles, with its own shots.",
+        on_click=_train_from,
+        args=(config, angles),
+        width="stretch",
+    )
+    if st.session_state.pop("train_from_here", False):
+        st.switch_page("train.py", query_params={"run": st.session_state.job})
+    problem = build_problem(config)
+    q = get_simulator(config.simulator, config.n_qubits).probabilities(angles[None])[0]
+    rng = np.random.default_rng(config.seed)
+    samples = rng.choice(q.size, config.shots or VIEW_SHOTS, p=q / q.sum())
+    surfaces = decision_surfaces(problem, samples, int(q.argmax()), plot_axes(problem))
+    boundary = boundary_figure(problem, plot_axes(problem), surfaces)
+    histogram = histogram_figure(problem, samples if config.shots else samples[:0], q)
+    for column, name, figure in zip(
+        st.columns(2), ("boundary", "histogram"), (boundary, histogram), strict=True
+    ):
+        figure["layout"]["height"] = 320
+        with column:
+            chart(figure, f"point_{name}")
+
+
+def _train_from(config: RunConfig, angles: Float) -> None:
+    """Start the run's experiment again from these angles, and show it."""
+    there = config.model_copy(update={"initial_angles": tuple(angles.ravel().tolist())})
+    if start(there):
+        want_config(there)
+        st.session_state.train_from_here = True
+
+
+def _path(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
+    path = path_of(scan, scan.key, config)
+    table = path.table(config.objective, shown.regularization, shown.h)
+    farthest = table["distance"].max()
+    st.markdown(
+        "**The way of the training.** A picture of it on a plane is a shadow: the run was up to "
+        f"{farthest:.1f} radians away from this plane, and the objective there is another."
+    )
+    chart(path_figure(table, config.objective), "path_chart")
+
+
+def _shots(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
+    shots, repeats, seed, objective = st.columns([1, 1, 1, 2])
+    n_shots = shots.number_input("Shots N", 2, 10_000, config.shots or 100, help="Of each circuit.")
+    n_repeats = repeats.number_input("Repeats R", 2, 100, 10, help="Of each measurement.")
+    chosen_seed = seed.number_input("Seed of shots", 0, 10**6, 0)
+    chosen = objective.segmented_control(
+        "Objective",
+        get_args(Objective),
+        default=config.objective,
+        format_func=str.upper,
+        required=True,
+        key="shots_objective",
+    )
+    try:
+        sampled = shots_of(scan, scan.key, n_shots, n_repeats, chosen_seed)
+    except ValueError as error:
+        st.error(str(error))
+        return
+    st.markdown("**What an optimiser sees.** Each point measured R times with N shots, on a coarser grid.")
+    strength = (shown.regularization, shown.h)
+    chart(sampled_figure(scan, sampled, chosen, *strength), "sampled_chart")
+    st.markdown("**Both gradient rules on this plane**, in nats per radian, over the same grid")
+    numbers(rules_table(field_of(scan, scan.key), sampled, *strength))
+
+
+def _roughness(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
+    st.markdown(
+        f"**Roughness** at λ = {shown.regularization:g}, h = {shown.h:g}; each surface scaled to 0 to 1"
+    )
+    numbers(roughness_table(scan, shown.regularization, shown.h).rename_axis("measure").reset_index())
+
+
+def _barriers(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
+    own = {"regularization": shown.regularization, "bandwidth": shown.h}
+    st.markdown(
+        "**Straight lines between MLE\\*, ELBO\\* and SELBO\\***, trained from the same initial angles. "
+        "Barrier: mean of both ends minus the lowest value on the way; dip: the lower end minus it. Nats."
+    )
+    numbers(barriers_of(config.model_copy(update=own), scan.seed_row))
+
+
+def numbers(table: pd.DataFrame) -> None:
+    """A table whose numbers have four figures."""
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.4g")
+            for name in table.select_dtypes("number").columns
+        },
+    )
+
+
+def choose_point(point: dict[str, float]) -> None:
+    """Look at the point that was clicked."""
+    st.session_state.point = (point["x"], point["y"])
+    want({"look": "point"})
