@@ -1,16 +1,18 @@
 """The ansatz in double precision, on plain arrays, without holding the interpreter's lock.
 
-Layer 1 leaves pairs of qubits entangled and nothing else, and the rotations of layer 2 keep it so: up
-to the CX gates of layer 2 the state is a product over those pairs. From layer 3 on, all RZ of a layer
-are one diagonal, and all RY are real. So scans, which want many circuits at once from several threads,
-have no need of a general simulator.
+Before its CX gates, layer 1 is a product over qubits, and layer 2 one over the pairs of qubits that
+layer 1 entangled. From layer 3 on, all RZ of a layer are one diagonal, and all RY are real. CX gates
+only move amplitudes. So scans, which want many circuits at once from several threads, have no need of
+a general simulator.
 """
+
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from qhn_core import kernels
-from qhn_core.ansatz import check_angles, cx_pairs, product_probabilities
+from qhn_core.ansatz import bit_probabilities, check_angles, cx_pairs, entangle_indices
 from qhn_core.bits import Complex, Float
 from qhn_core.simulators.base import Simulator
 
@@ -23,11 +25,33 @@ class Direct(Simulator):
     def probabilities(self, angles: Float) -> Float:
         """See `Simulator`."""
         angles = check_angles(angles)
-        if angles.shape[1] == 1:
-            return product_probabilities(angles[:, 0])
-        out = np.empty((len(angles), 2 ** angles.shape[-1]))
-        born_probabilities(angles, *pair_states(angles), out)
+        n_layers, _, n_qubits = angles.shape[1:]
+        out = np.empty((len(angles), 2**n_qubits))
+        sources = cx_sources(n_qubits)
+        if n_layers == 1:
+            ones = bit_probabilities(angles[:, 0])
+            born_product(np.stack([1 - ones, ones], axis=-1), (2,) * n_qubits, sources[1], out)
+            return out
+        factors, sizes = pair_states(angles)
+        if n_layers == 2:
+            born_product(factors.real**2 + factors.imag**2, sizes, sources[0], out)
+        else:
+            born_layers(angles, factors, sizes, sources, out)
         return out
+
+
+@lru_cache(maxsize=4)
+def cx_sources(n_qubits: int) -> NDArray[np.int32]:
+    """Where the amplitude of each basis state comes from in the CX gates of even and odd layers.
+
+    Shape (2, 2**n_qubits), [k % 2] for layer k.
+    """
+    sources = np.zeros((2, 2**n_qubits), dtype=np.int32)
+    for row, layer in zip(sources, (2, 1), strict=True):
+        images = entangle_indices(2 ** np.arange(n_qubits), n_qubits, layer)
+        for bit, image in enumerate(images):  # CX is linear in the bits
+            row[2**bit : 2 ** (bit + 1)] = row[: 2**bit] ^ image
+    return sources
 
 
 def pair_states(angles: Float) -> tuple[Complex, tuple[int, ...]]:
@@ -37,12 +61,11 @@ def pair_states(angles: Float) -> tuple[Complex, tuple[int, ...]]:
     """
     n = angles.shape[-1]
     paired = dict(cx_pairs(n, 1))
-    targets = set(paired.values())
     half = angles[:, 0, 0] / 2
     first = np.stack([np.cos(half), np.sin(half)], axis=-1)  # (B, n, 2)
     turns = _rotations(angles[:, 1])
     factors, sizes = [], []
-    for q in sorted(set(range(n)) - targets):
+    for q in sorted(set(range(n)) - set(paired.values())):
         if q not in paired:
             alone = np.einsum("bij,bj->bi", turns[:, q], first[:, q])
             factors.append(np.concatenate([alone, np.zeros_like(alone)], axis=1))
@@ -66,23 +89,35 @@ def _rotations(layer: Float) -> Complex:
 
 
 @njit(cache=True, nogil=True)
-def born_probabilities(angles, factors, sizes, out):
-    """Write q of circuits angles (B, L, 2, n) with L >= 2 to out (B, 2**n).
-
-    factors (B, n_factors, 4), sizes: see `pair_states`.
-    """
-    n_layers, _, n_qubits = angles.shape[1:]
-    state = np.empty(out.shape[1], dtype=np.complex128)
-    for row in range(len(angles)):
-        outer_product(state, factors[row], sizes)
-        for layer in range(2, n_layers):
-            kernels.entangle(state, layer % 2, n_qubits)
-            turn_phases(state, angles[row, layer, 1])
-            turn_real(state.view(np.float64), angles[row, layer, 0])
+def born_product(factors, sizes, source, out):
+    """Write q of circuits that are products, factors (B, n_factors, 2 or 4), up to CX gates: (B, 2**n)."""
+    before = np.empty(out.shape[1])
+    for row in range(len(factors)):
+        outer_product(before, factors[row], sizes)
         q = out[row]
         for i in range(q.size):
-            q[i] = state[i].real ** 2 + state[i].imag ** 2
-        kernels.entangle(q, n_layers % 2, n_qubits)  # a permutation, so as good on q
+            q[i] = before[source[i]]
+
+
+@njit(cache=True, nogil=True)
+def born_layers(angles, factors, sizes, sources, out):
+    """Write q of circuits angles (B, L, 2, n) with L > 2 to out (B, 2**n).
+
+    factors (B, n_factors, 4), sizes: see `pair_states`; sources: see `cx_sources`.
+    """
+    n_layers = angles.shape[1]
+    before = np.empty(out.shape[1], dtype=np.complex128)
+    state = np.empty_like(before)
+    for row in range(len(angles)):
+        outer_product(before, factors[row], sizes)
+        for layer in range(2, n_layers):
+            turn_phases(state, before, sources[layer % 2], angles[row, layer, 1])
+            turn_real(state.view(np.float64), angles[row, layer, 0])
+            state, before = before, state
+        q, source = out[row], sources[n_layers % 2]
+        for i in range(q.size):
+            amplitude = before[source[i]]
+            q[i] = amplitude.real**2 + amplitude.imag**2
 
 
 @njit(cache=True, nogil=True)
@@ -101,16 +136,18 @@ def outer_product(state, factors, sizes):
 
 
 @njit(cache=True, nogil=True)
-def turn_phases(state, phi):
-    """All RZ of a layer, angles phi (n,), on `state` (2**n,) in place; up to a global phase."""
-    n_qubits = phi.size
-    half = n_qubits // 2
+def turn_phases(state, before, source, phi):
+    """The CX gates of a layer, then all RZ of the next, angles phi (n,), up to a global phase.
+
+    state (2**n,) becomes before[source] with its phases.
+    """
+    half = phi.size // 2
     upper = _phases(phi[:half])
     lower = _phases(phi[half:])
     for block in range(upper.size):
-        part = state[block * lower.size : (block + 1) * lower.size]
+        start = block * lower.size
         for i in range(lower.size):
-            part[i] *= upper[block] * lower[i]
+            state[start + i] = upper[block] * lower[i] * before[source[start + i]]
 
 
 @njit(cache=True, nogil=True)
