@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from qhn_core.ansatz import bit_probabilities, check_angles, cx_pairs, entangle_indices
-from qhn_core.bits import Complex, Float
+from qhn_core.bits import Complex, Float, Index
 from qhn_core.simulators.base import Simulator
 
 
@@ -30,7 +30,7 @@ class Direct(Simulator):
         sources = cx_sources(n_qubits)
         if n_layers == 1:
             ones = bit_probabilities(angles[:, 0])
-            born_product(np.stack([1 - ones, ones], axis=-1), (2,) * n_qubits, sources[1], out)
+            born_product(np.stack([1 - ones, ones], axis=-1), np.full(n_qubits, 2), sources[1], out)
             return out
         factors, sizes = pair_states(angles)
         if n_layers == 2:
@@ -54,8 +54,8 @@ def cx_sources(n_qubits: int) -> NDArray[np.int32]:
     return sources
 
 
-def pair_states(angles: Float) -> tuple[Complex, tuple[int, ...]]:
-    """The factors of the state before the CX gates of layer 2: (B, n_factors, 4), and their sizes.
+def pair_states(angles: Float) -> tuple[Complex, Index]:
+    """The factors of the state before the CX gates of layer 2, (B, n_factors, 4), and their sizes.
 
     A factor belongs to one qubit (2 amplitudes, then zeros) or to two neighbours (4).
     """
@@ -76,7 +76,7 @@ def pair_states(angles: Float) -> tuple[Complex, tuple[int, ...]]:
         turned = np.einsum("bij,bkl,bjl->bik", turns[:, q], turns[:, q + 1], both)
         factors.append(turned.reshape(-1, 4))
         sizes.append(4)
-    return np.stack(factors, axis=1), tuple(sizes)
+    return np.stack(factors, axis=1), np.array(sizes)
 
 
 def _rotations(layer: Float) -> Complex:
