@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 DatasetName = Literal["gaussian", "moons", "rings"]
-SimulatorName = Literal["auto", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+SimulatorName = Literal["auto", "numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
 Objective = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it

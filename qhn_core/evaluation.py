@@ -8,10 +8,9 @@ from scipy.special import expit, logsumexp
 
 from qhn_core.bits import Float, Index, index_to_bits
 from qhn_core.config import RunConfig
-from qhn_core.problem import Problem, build_problem
+from qhn_core.problem import SCORES, Problem, build_problem
 from qhn_core.simulators import get_simulator, row_blocks
 
-SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 NETWORKS_AT_ONCE = 2048
 
 

@@ -9,8 +9,10 @@ import numpy as np
 from qhn_core.bits import Bits, Float, Index, bits_to_index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.datasets import Dataset, load_dataset
+from qhn_core.kernels.words import mean_of_table
 from qhn_core.network import BinaryNetwork, log_probabilities
 
+SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 BYTES_PER_NETWORK = 128
 """Peak memory of a run, per basis state: four tables of scores, and as much again for states."""
 CHUNK = 1024
@@ -32,6 +34,15 @@ class Problem:
     """Basis states of the distinct networks (R,): those whose hidden neurons are in sorted order."""
     function_of: Index
     """Which of `functions` each of the 2**n networks is."""
+
+    def mean_log_likelihood(self, samples: Index) -> Float:
+        """Mean over each circuit's samples, packed (C, 1, shots), of the training log-likelihood: (C,)."""
+        means: Float = mean_of_table(self.train_log_likelihood, samples[:, 0])
+        return means
+
+    def mean_scores(self, samples: Index) -> dict[str, Float]:
+        """Mean BCE (nats) and accuracy over each circuit's samples, packed (C, 1, shots): each (C,)."""
+        return {name: mean_of_table(getattr(self, name), samples[:, 0]) for name in SCORES}
 
     @cached_property
     def train_bce(self) -> Float:

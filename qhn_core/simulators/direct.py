@@ -9,9 +9,9 @@ have no need of a general simulator.
 import numpy as np
 from numba import njit
 
-from qhn_core import kernels
 from qhn_core.ansatz import check_angles, cx_pairs, product_probabilities
 from qhn_core.bits import Complex, Float
+from qhn_core.kernels.states import entangle
 from qhn_core.simulators.base import Simulator
 
 
@@ -76,13 +76,13 @@ def born_probabilities(angles, factors, sizes, out):
     for row in range(len(angles)):
         outer_product(state, factors[row], sizes)
         for layer in range(2, n_layers):
-            kernels.entangle(state, layer % 2, n_qubits)
+            entangle(state, layer % 2, n_qubits)
             turn_phases(state, angles[row, layer, 1])
             turn_real(state.view(np.float64), angles[row, layer, 0])
         q = out[row]
         for i in range(q.size):
             q[i] = state[i].real ** 2 + state[i].imag ** 2
-        kernels.entangle(q, n_layers % 2, n_qubits)  # a permutation, so as good on q
+        entangle(q, n_layers % 2, n_qubits)  # a permutation, so as good on q
 
 
 @njit(cache=True, nogil=True)

@@ -92,7 +92,7 @@ def test_json_is_one_object_with_the_numbers_of_train(capsys):
     assert found["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
     assert qhn.RunConfig(**found["config"]) == CONFIG
     assert found["hash"] == CONFIG.hash
-    assert found["simulator"] == "qsim"
+    assert found["simulator"] == "numba"
     assert found["wall_seconds"] > 0
     assert 50 < found["peak_memory_mb"] < 100_000
     assert found["warning"] == ""
@@ -235,7 +235,7 @@ def test_a_diverging_run_warns_keeps_its_history_and_fails(capsys, tmp_path):
 def test_simulators_are_listed_with_the_reason(capsys):
     assert main(["simulators"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert list(lines) == ["qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+    assert list(lines) == ["numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
     for simulator in qhn.available_simulators():
         answer, why = lines[simulator.name].split(maxsplit=1)
         assert (answer, why) == ("yes" if simulator.available else "no", simulator.why)
