@@ -9,7 +9,7 @@ CX joins. So only every second layer is undone: the overlaps of pairs of qubits 
 import numpy as np
 from numba import njit
 
-from qhn_core.kernels.states import unrotate
+from qhn_core.kernels.states import rotation, unrotate
 
 ONE = np.eye(2, dtype=np.complex128)
 X = np.array([[0, 1], [1, 0]], dtype=np.complex128)
@@ -103,20 +103,6 @@ def kron(a, b):
             for k in range(2):
                 for m in range(2):
                     out[2 * i + k, 2 * j + m] = a[i, j] * b[k, m]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def rotation(angles, qubit):
-    """RY RZ of one qubit (2, 2), from angles (2, n)."""
-    c = np.cos(angles[0, qubit] / 2)
-    s = np.sin(angles[0, qubit] / 2)
-    phase = np.exp(-0.5j * angles[1, qubit])
-    out = np.empty((2, 2), dtype=np.complex128)
-    out[0, 0] = c * phase
-    out[0, 1] = -s * np.conj(phase)
-    out[1, 0] = s * phase
-    out[1, 1] = c * np.conj(phase)
     return out
 
 

@@ -13,11 +13,10 @@ the shifted gate's generator carried to the end of the circuit.
 import numpy as np
 from numba import njit
 
-from qhn_core.kernels.adjoint import rotation
 from qhn_core.kernels.philox import fill_uniform
 from qhn_core.kernels.product import MEASURED, SHIFTED
 from qhn_core.kernels.sampling import cumulate, search
-from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities
+from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities, rotation
 from qhn_core.kernels.words import popcount
 
 LARGEST_CONE = 4
