@@ -14,7 +14,7 @@ from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, kl_to_uniform, smooth
 from qhn_core.kernels import words
 from qhn_core.objectives import check_shape, circuit_objective, exact_terms, log_likelihoods
-from qhn_core.problem import Problem, build_problem
+from qhn_core.problem import LargeProblem, Problem, build_problem
 from qhn_core.simulators import get_simulator, row_blocks
 
 
@@ -70,7 +70,7 @@ def exact_gradient(config: RunConfig, problem: Problem, circuits: Circuits) -> F
 
 
 def sampled_gradient(
-    config: RunConfig, problem: Problem, circuits: Circuits, draws: Draws, measured: Index
+    config: RunConfig, problem: Problem | LargeProblem, circuits: Circuits, draws: Draws, measured: Index
 ) -> Float:
     """Estimate dL/dtheta (S, L, 2, n) from finite shots, by config.gradient.
 
@@ -91,7 +91,7 @@ def sampled_gradient(
 
 
 def shifted_values(
-    config: RunConfig, problem: Problem, samples: Index, prior: Index, measured: Index
+    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, measured: Index
 ) -> Float:
     """What the shift rule takes differences of, for the circuits of one seed, (C,): E[ll] - λ MMD².
 

@@ -10,7 +10,7 @@ from qhn_core.circuits import Circuits, circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, kl_to_uniform, mmd_squared_to_uniform
 from qhn_core.kernels import transforms, words
-from qhn_core.problem import Problem, build_problem
+from qhn_core.problem import LargeProblem, Problem, build_problem
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ def exact_terms(config: RunConfig, problem: Problem, probabilities: Float) -> Te
     )
 
 
-def sampled_terms(config: RunConfig, problem: Problem, samples: Index, prior: Index, kl: Float) -> Terms:
+def sampled_terms(
+    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, kl: Float
+) -> Terms:
     """The terms as measured: samples and prior samples (S, n_words, shots), the exact KL (S,).
 
     KL needs the amplitudes, so it is exact here too (Section III-A); MMD² is eq. (21), and NaN

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qhn_core.bits import Float, Index
+from qhn_core.bits import WORD_BITS, Float, Index
 from qhn_core.circuits import Circuits, Draws, Keys, circuit_blocks, seed_keys
 from qhn_core.config import RunConfig
 from qhn_core.evaluation import summarize
 from qhn_core.gradients import exact_gradient, sampled_gradient
 from qhn_core.objectives import Terms, circuit_objective, log_likelihoods, sampled_terms
 from qhn_core.optimizer import ascend, decay_on_plateau
-from qhn_core.problem import SCORES, Problem, build_problem
+from qhn_core.problem import SCORES, LargeProblem, Problem, build_problem, training_problem
 
+AnyProblem = Problem | LargeProblem
 Rows = dict[str, Any]
 """History columns as arrays of equal length, one entry per (epoch, seed)."""
 
@@ -97,7 +98,7 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
     if config.initial_angles is not None:
         angles[:] = np.reshape(config.initial_angles, config.angle_shape)
     draws = None if config.shots is None else Draws(seed_keys(config.seed, seeds), 0, config.shots)
-    samples, terms, _ = _measure(config, build_problem(config), angles, draws)
+    samples, terms, _ = _measure(config, training_problem(config), angles, draws)
     count = len(seeds)
     return TrainingState(
         epoch=0,
@@ -114,22 +115,22 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
 
 
 def _measure(
-    config: RunConfig, problem: Problem, angles: Float, draws: Draws | None
+    config: RunConfig, problem: AnyProblem, angles: Float, draws: Draws | None
 ) -> tuple[Index, Terms, dict[str, Float]]:
     """(state.samples, the objective's terms, the networks' scores) at angles (S, L, 2, n).
 
     Each seed is measured by its own draws; without draws all numbers are exact.
     """
-    none = np.zeros((0, config.shots or 0), dtype=np.int64)
+    none = np.zeros((0, *samples_shape(config)), dtype=np.int64)
     parts = [(none, Terms(*np.zeros((3, 0))), dict.fromkeys(SCORE_COLUMNS, np.zeros(0)))]
     for rows, circuits in circuit_blocks(config, angles):
         if draws is None:
-            parts.append(_exact_measurement(config, problem, circuits))
+            parts.append(_exact_measurement(config, build_problem(config), circuits))
         else:
             parts.append(_sampled_measurement(config, problem, circuits, draws.take(rows)))
     samples, terms, scores = zip(*parts, strict=True)
     return (
-        np.concatenate([s for s in samples if len(s)] or [none]),
+        np.concatenate(samples),
         Terms(*(np.concatenate([getattr(t, f.name) for t in terms]) for f in fields(Terms))),
         {name: np.concatenate([s[name] for s in scores]) for name in SCORE_COLUMNS},
     )
@@ -147,13 +148,28 @@ def _exact_measurement(
 
 
 def _sampled_measurement(
-    config: RunConfig, problem: Problem, circuits: Circuits, draws: Draws
+    config: RunConfig, problem: AnyProblem, circuits: Circuits, draws: Draws
 ) -> tuple[Index, Terms, dict[str, Float]]:
     words, prior = circuits.samples(draws), draws.prior(config.n_qubits)
     terms = sampled_terms(config, problem, words, prior, circuits.kl())
-    exact_objective = circuit_objective(config, problem, circuits)
+    if isinstance(problem, LargeProblem):  # E[ll] is a sum over 2**n networks
+        exact_objective = np.full(len(words), np.nan)
+    else:
+        exact_objective = circuit_objective(config, problem, circuits)
     samples = words[:, 0] if words.shape[1] == 1 else words
     return samples, terms, {**problem.mean_scores(words), "exact_objective": exact_objective}
+
+
+def samples_shape(config: RunConfig) -> tuple[int, ...]:
+    """The shape of one seed's `TrainingState.samples`.
+
+    >>> samples_shape(RunConfig()), samples_shape(RunConfig(dataset="digits", n_hidden=2))
+    ((100,), (3, 100))
+    """
+    shots = config.shots or 0
+    return (
+        (shots,) if config.n_qubits <= WORD_BITS or not shots else (-(-config.n_qubits // WORD_BITS), shots)
+    )
 
 
 def as_words(samples: Index) -> Index:
@@ -176,7 +192,7 @@ def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[Tra
     >>> state.epoch, rows["epoch"].tolist(), rows["seed"].tolist()
     (3, [1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0, 1])
     """
-    problem, keys = build_problem(config), seed_keys(config.seed, state.seeds)
+    problem, keys = training_problem(config), seed_keys(config.seed, state.seeds)
     rows: list[Rows] = []
     for _ in range(min(n_epochs, config.epochs - state.epoch)):
         if state.diverged_at.all():  # nothing moves, but other shards of the run count on
@@ -194,7 +210,7 @@ def join_rows(rows: list[Rows]) -> Rows:
 
 
 def _one_epoch(
-    config: RunConfig, problem: Problem, keys: Keys, state: TrainingState
+    config: RunConfig, problem: AnyProblem, keys: Keys, state: TrainingState
 ) -> tuple[TrainingState, Rows]:
     epoch = state.epoch + 1
     alive = np.flatnonzero(state.diverged_at == 0)
@@ -246,13 +262,13 @@ def _one_epoch(
     return _put_back(state, alive[finite], new, epoch, diverged_at), row
 
 
-def _gradient(config: RunConfig, problem: Problem, now: TrainingState, draws: Draws | None) -> Float:
+def _gradient(config: RunConfig, problem: AnyProblem, now: TrainingState, draws: Draws | None) -> Float:
     """The gradient (S, L, 2, n) at now.angles: exact without draws."""
     gradient = np.empty_like(now.angles)
     measured = as_words(now.samples)
     for rows, circuits in circuit_blocks(config, now.angles):
         if draws is None:
-            gradient[rows] = exact_gradient(config, problem, circuits)
+            gradient[rows] = exact_gradient(config, build_problem(config), circuits)
         else:
             gradient[rows] = sampled_gradient(config, problem, circuits, draws.take(rows), measured[rows])
     return gradient
@@ -304,7 +320,7 @@ def train(config: RunConfig, progress: Callable[[TrainingState, Rows], None] | N
     >>> result.history.shape, result.best_angles.shape
     ((6, 13), (2, 1, 2, 14))
     """
-    build_problem(config)
+    training_problem(config)
     threads = min(os.cpu_count() or 1, config.n_seeds)
     shards = np.array_split(np.arange(config.n_seeds), threads)
     chunk = max(1, config.epochs // 50)
