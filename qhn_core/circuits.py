@@ -205,10 +205,13 @@ def circuit_blocks(config: RunConfig, angles: Float) -> Iterator[tuple[slice, Ci
 
     One layer: all seeds at once. Else, and on Cirq, the reference, always: one by one.
     """
+    if config.n_layers == 1 and config.simulator == "auto":
+        yield slice(0, len(angles)), OneLayer(config, angles)
+        return
+    simulator = get_simulator(config.simulator, config.n_qubits)  # and say so where it is missing
     if config.n_layers == 1 and config.simulator != "cirq":
         yield slice(0, len(angles)), OneLayer(config, angles)
         return
-    simulator = get_simulator(config.simulator, config.n_qubits)
     for row in range(len(angles)):
         block = slice(row, row + 1)
         yield block, ManyLayers(config, angles[block], simulator)

@@ -45,6 +45,7 @@ def exhaustive_search(problem: Problem) -> tuple[int, Scores]:
 
     Several bitstrings can be the same function (hidden neurons swap); the first is named.
 
+    >>> from qhn_core.problem import build_problem
     >>> exhaustive_search(build_problem(RunConfig()))[1].test_accuracy > 0.95
     True
     """

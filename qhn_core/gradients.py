@@ -14,8 +14,11 @@ from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, kl_to_uniform, smooth
 from qhn_core.kernels import words
 from qhn_core.objectives import check_shape, circuit_objective, exact_terms, log_likelihoods
-from qhn_core.problem import LargeProblem, Problem, build_problem
+from qhn_core.problem import MOST_TABLE_BITS, LargeProblem, Problem, build_problem
 from qhn_core.simulators import get_simulator, row_blocks
+
+Distinct = tuple[Index, Float, Index]
+"""What `kernels.words.distinct` returns."""
 
 
 def shifted_angles(angles: Float) -> Float:
@@ -105,27 +108,30 @@ def shifted_values(
     if config.objective != "selbo":
         return scale * problem.mean_log_likelihood(samples)
     table = kernel_table(config.n_qubits, config.h)
-    others = measured if config.gradient == "chain-rule" else prior
-    sign = 1.0 if config.gradient == "chain-rule" else -1.0
-    between = mean_kernel(config, samples, others, table)
-    values = scale * problem.mean_log_likelihood(samples) - strength * sign * 2 * between
-    if config.gradient == "algorithm-1":
-        values -= strength * words.mean_kernel_within(samples, table)
-    return values
+    found = words.distinct(samples)
+    values = scale * problem.mean_log_likelihood(samples)
+    if config.gradient == "chain-rule":
+        return values - strength * 2 * mean_kernel(config, samples, found, measured)
+    within: Float = words.mean_kernel_within(*found, table)
+    return values - strength * (within - 2 * mean_kernel(config, samples, found, prior))
 
 
-def mean_kernel(config: RunConfig, samples: Index, others: Index, table: Float) -> Float:
+def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Index) -> Float:
     """Mean kernel (C,) of each circuit's samples (C, n_words, shots) to `others` (n_words, m).
 
-    Either pair by pair, or looked up in the table of all 2**n bitstrings: the same but for rounding.
+    found: `words.distinct` of the samples. Either pair by pair, or, where there are many pairs, looked
+    up in the table of all 2**n bitstrings: the same but for rounding.
     """
-    n_circuits, _, shots = samples.shape
-    if config.n_qubits > 30 or n_circuits * shots * others.shape[1] < config.n_qubits * 2**config.n_qubits:
-        means: Float = words.mean_kernel_between(samples, others, table)
+    rest, counts, sizes = words.distinct(others[None])
+    weights = counts[0, : sizes[0]]
+    n = config.n_qubits
+    if n > MOST_TABLE_BITS or found[2].sum() * len(weights) < n * 2**n:
+        table = kernel_table(n, config.h)
+        means: Float = words.mean_kernel_between(*found, rest[0], weights, table)
         return means
-    counts = words.count_indices(others[0], 2**config.n_qubits)
-    smooth_counts = smooth(counts[None] / others.shape[1], config.h)[0]
-    looked_up: Float = words.mean_of_table(smooth_counts, samples[:, 0])
+    q = np.zeros(2**n)
+    q[rest[0, 0, : sizes[0]]] = weights / weights.sum()
+    looked_up: Float = words.mean_of_table(smooth(q[None], config.h)[0], samples[:, 0])
     return looked_up
 
 

@@ -58,9 +58,14 @@ def sampled_terms(
     if samples.shape[2] < 2:
         return Terms(expected, kl, np.full(len(samples), np.nan))
     table = kernel_table(config.n_qubits, config.h)
-    mmd_squared = words.mean_kernel_within(samples, table) + words.mean_kernel_within(prior, table)
+    found, rest = words.distinct(samples), words.distinct(prior)
+    mmd_squared = words.mean_kernel_within(*found, table) + words.mean_kernel_within(*rest, table)
     for i in range(len(samples)):
-        mmd_squared[i] -= 2 * words.mean_kernel_between(samples[i : i + 1], prior[i], table)[0]
+        one = slice(i, i + 1)
+        own = [part[one] for part in found]
+        others, weights = rest[0][i], rest[1][i]
+        size = rest[2][i]
+        mmd_squared[i] -= 2 * words.mean_kernel_between(*own, others, weights[:size], table)[0]
     return Terms(expected, kl, mmd_squared)
 
 
