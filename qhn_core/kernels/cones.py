@@ -19,7 +19,7 @@ from qhn_core.kernels.sampling import cumulate, search
 from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities, rotation
 from qhn_core.kernels.words import popcount
 
-LARGEST_CONE = 4
+LARGEST_CONE = 6
 """Qubits; a shift that reaches more is simulated from the start."""
 
 
@@ -50,11 +50,12 @@ def _turn_rows(m, bit, u):
 
 
 @njit(cache=True, nogil=True)
-def _conjugate(m, bit, u):
-    """u m u^dagger for a gate u on one qubit."""
-    _turn_rows(m, bit, u)
-    m[:] = np.conj(m.T)
-    _turn_rows(m, bit, u)  # (u (u m)^dagger)^dagger, and m is Hermitian before and after
+def _conjugate(m, angles, first, last, high):
+    """U m U^dagger for the rotations U of one layer on the qubits first to last, m Hermitian."""
+    for _ in range(2):  # U (U m)^dagger
+        for q in range(first, last + 1):
+            _turn_rows(m, 1 << (high - q), rotation(angles, q))
+        m[:] = np.conj(m.T)
 
 
 @njit(cache=True, nogil=True)
@@ -82,8 +83,8 @@ def carried_generator(angles, layer, kind, qubit):
             for j in range(size):
                 turned[entangled(i, controls), entangled(j, controls)] = m[i, j]
         m = turned
-        for q in range(low, high + 1):
-            _conjugate(m, 1 << (high - q), rotation(angles[k], q))
+        first, last = cone(layer, qubit, k + 1, n_qubits)  # beyond, m is 1 and stays so
+        _conjugate(m, angles[k], first, last, high)
     return m
 
 
