@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qhn_core.ansatz import bit_probabilities
 from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
-from qhn_core.divergences import kl_to_uniform, mmd_squared_to_uniform, smooth
+from qhn_core.divergences import mmd_squared_to_uniform, smooth
 from qhn_core.kernels import adjoint, cones, philox, states, transforms
 from qhn_core.kernels import product as product_kernels
 from qhn_core.product import product_kl, product_kl_slope, product_mmd_slope, product_mmd_squared
@@ -174,9 +174,15 @@ class ManyLayers(Circuits):
         means: Float = transforms.row_dots(tables, self._renamed(self._q)[None])
         return means[None]
 
+    @cached_property
+    def _log_q(self) -> Float:
+        """log q (2**n,), and a large negative number where q is 0."""
+        logs: Float = np.log(np.maximum(self._q, np.finfo(float).tiny))
+        return logs
+
     def kl(self) -> Float:
         """See `Circuits`."""
-        return kl_to_uniform(self._q[None])
+        return self.config.n_qubits * np.log(2) + transforms.row_dots(self._q[None], self._log_q[None])
 
     def mmd_squared(self) -> Float:
         """See `Circuits`."""
@@ -196,7 +202,7 @@ class ManyLayers(Circuits):
         if objective == "mle":
             return np.zeros_like(q)
         if objective == "elbo":
-            return np.log(np.where(q > 0, q, 1.0)) + 1
+            return self._log_q + 1
         return self._renamed(2 * smooth((self._renamed(q) - 1 / q.size)[None], self.config.h)[0])
 
 

@@ -214,7 +214,7 @@ def adjoint_gradient(angles, state, observable):
     """
     gradient = np.zeros(angles.shape)
     bra = state * observable
-    ket = state.copy()
+    ket = state if len(angles) <= 2 else state.copy()  # undoing a layer consumes it
     layer = len(angles) - 1
     while True:
         both = layer % 2 == 1  # so that the last pair of layers is 1 and 2
