@@ -4,8 +4,8 @@ import cirq
 import numpy as np
 import sympy
 
-from qhn_core import kernels
 from qhn_core.bits import Float, Index
+from qhn_core.kernels import product as kernels
 
 
 def cx_pairs(n_qubits: int, layer: int) -> list[tuple[int, int]]:
@@ -80,10 +80,8 @@ def entangle_indices(index: Index, n_qubits: int, layer: int) -> Index:
     >>> entangle_indices(np.arange(4), 2, layer=2)
     array([0, 1, 3, 2])
     """
-    out = index.copy()
-    for control, target in cx_pairs(n_qubits, layer):
-        out ^= ((index >> (n_qubits - 1 - control)) & 1) << (n_qubits - 1 - target)
-    return out
+    controls = sum(1 << (n_qubits - 1 - control) for control, _ in cx_pairs(n_qubits, layer))
+    return index ^ ((index & controls) >> 1)  # a target is the bit after its control
 
 
 def product_probabilities(first_layer: Float) -> Float:

@@ -9,6 +9,8 @@ Bits = NDArray[np.uint8]
 """Bit arrays (..., n_bits) of 0 and 1; bit j is qubit j."""
 Index = NDArray[np.int64]
 """Basis states as integers; the first qubit is the most significant bit."""
+WORD_BITS = 63
+"""Bits of a bitstring that one int64 word holds."""
 
 
 def bits_to_index(bits: Bits) -> Index:
@@ -29,3 +31,27 @@ def index_to_bits(index: Index, n_bits: int) -> Bits:
     """
     shifts = np.arange(n_bits - 1, -1, -1)
     return ((np.asarray(index)[..., None] >> shifts) & 1).astype(np.uint8)
+
+
+def bits_to_words(bits: Bits) -> Index:
+    """Bit arrays (..., shots, n) packed: (..., n_words, shots), 63 bits a word, the last one shorter.
+
+    Up to 63 bits there is one word, and it is the basis state's index.
+
+    >>> bits_to_words(np.ones((1, 64), dtype=np.uint8)).tolist() == [[2**63 - 1], [1]]
+    True
+    """
+    n = bits.shape[-1]
+    words = [bits_to_index(bits[..., start : start + WORD_BITS]) for start in range(0, n, WORD_BITS)]
+    return np.stack(words, axis=-2)
+
+
+def words_to_bits(words: Index, n_bits: int) -> Bits:
+    """Packed bitstrings (..., n_words, shots) as bit arrays (..., shots, n_bits).
+
+    >>> words_to_bits(np.array([[3]]), 3).tolist()
+    [[0, 1, 1]]
+    """
+    widths = [min(WORD_BITS, n_bits - start) for start in range(0, n_bits, WORD_BITS)]
+    parts = [index_to_bits(words[..., w, :], width) for w, width in enumerate(widths)]
+    return np.concatenate(parts, axis=-1)

@@ -17,8 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-DatasetName = Literal["gaussian", "moons", "rings"]
-SimulatorName = Literal["auto", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+FlatDatasetName = Literal["gaussian", "moons", "rings"]
+"""Data in the plane, which can be drawn."""
+DatasetName = Literal["gaussian", "moons", "rings", "digits"]
+SimulatorName = Literal["auto", "numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
 Objective = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it
@@ -127,7 +129,7 @@ class RunConfig(_Config):
     @property
     def n_inputs(self) -> int:
         """Coordinates of a data point."""
-        return 2
+        return 64 if self.dataset == "digits" else 2
 
     @property
     def n_qubits(self) -> int:

@@ -1,15 +1,15 @@
-"""The three two-class datasets of Section IV."""
+"""The three two-class datasets of Section IV, and one of 64 coordinates."""
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
 from qhn_core.bits import Float, Index
 from qhn_core.config import DatasetName
 
-DEFAULTS = {"gaussian": (0.1**0.5, 1.0), "moons": (0.3, 1.0), "rings": (0.1, 2.0)}
+DEFAULTS = {"gaussian": (0.1**0.5, 1.0), "moons": (0.3, 1.0), "rings": (0.1, 2.0), "digits": (0.0, 0.25)}
 """(noise, scale) of each dataset; gaussian's noise is the square root of the covariance 0.1."""
 GAUSSIAN_CENTERS = {0: [(-1, -2)], 1: [(-2, 1), (1, 1), (2, -2)]}
 """Clusters of each class, equally likely: those of the original code, arXiv:2301.08292."""
@@ -17,7 +17,7 @@ GAUSSIAN_CENTERS = {0: [(-1, -2)], 1: [(-2, 1), (1, 1), (2, -2)]}
 
 @dataclass(frozen=True)
 class Dataset:
-    """Points x (n, 2) and labels y (n,) of 0 and 1, for training and for test; read-only."""
+    """Points x (n, n_inputs) and labels y (n,) of 0 and 1, for training and for test; read-only."""
 
     x_train: Float
     y_train: Index
@@ -50,6 +50,30 @@ def _draw(name: str, n: int, noise: float, rng: np.random.Generator) -> tuple[Fl
     return x, y.astype(np.int64)
 
 
+def _digits(counts: tuple[int, int], noise: float, rng: np.random.Generator) -> list[tuple[Float, Index]]:
+    """Training and test images of even (0) and odd (1) digits, no image twice: scikit-learn's 8x8 digits.
+
+    64 grey levels from -1 (white) to 1 (black), row by row.
+    """
+    from sklearn.datasets import load_digits
+
+    images, digits = load_digits(return_X_y=True)
+    by_class = [rng.permutation(np.flatnonzero(digits % 2 == label)) for label in (0, 1)]
+    most = min(map(len, by_class))
+    if sum(counts) > most:
+        raise ValueError(
+            f"n_train_per_class={counts[0]}, n_test_per_class={counts[1]}: dataset='digits' has {most} "
+            "images of each class; the two together must not be more"
+        )
+    parts, start = [], 0
+    for count in counts:
+        chosen = np.concatenate([rows[start : start + count] for rows in by_class])
+        x = images[chosen] / 8 - 1
+        parts.append((x + noise * rng.standard_normal(x.shape), np.repeat([0, 1], count)))
+        start += count
+    return parts
+
+
 @lru_cache(maxsize=64)
 def load_dataset(
     name: str,
@@ -59,10 +83,11 @@ def load_dataset(
     noise: float | None = None,
     scale: float | None = None,
 ) -> Dataset:
-    """A seeded, balanced dataset: "gaussian", "moons" or "rings".
+    """A seeded, balanced dataset: "gaussian", "moons", "rings" or "digits" (8x8 images, odd or even).
 
     noise: standard deviation of the noise, before scaling; scale: factor on all coordinates;
-    both default to the dataset's own (`DEFAULTS`). Training and test points are independent draws.
+    both default to the dataset's own (`DEFAULTS`). Training and test points are independent draws, of
+    digits different images.
     Raises ValueError for an unknown name or a value out of range.
 
     >>> data = load_dataset("moons")
@@ -83,10 +108,12 @@ def load_dataset(
     default_noise, default_scale = DEFAULTS[name]
     noise = default_noise if noise is None else noise
     scale = default_scale if scale is None else scale
-    parts: list[Any] = []
-    for stream, n in zip(
-        np.random.SeedSequence(seed).spawn(2), (n_train_per_class, n_test_per_class), strict=True
-    ):
-        x, y = _draw(name, n, noise, np.random.default_rng(stream))
-        parts += [scale * x, y]
-    return Dataset(*parts)
+    counts = (n_train_per_class, n_test_per_class)
+    streams = np.random.SeedSequence(seed).spawn(2)
+    if name == "digits":
+        parts = _digits(counts, noise, np.random.default_rng(streams[0]))
+    else:
+        rngs = map(np.random.default_rng, streams)
+        parts = [_draw(name, n, noise, rng) for n, rng in zip(counts, rngs, strict=True)]
+    (x_train, y_train), (x_test, y_test) = parts
+    return Dataset(scale * x_train, y_train, scale * x_test, y_test)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from qhn_core.kernels import popcount
+from qhn_core.kernels.words import popcount
 
 
 @njit(cache=True, nogil=True)

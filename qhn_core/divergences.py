@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from qhn_core import kernels
 from qhn_core.bits import Bits, Float
+from qhn_core.kernels import transforms as kernels
 
 
 def entropy(probabilities: Float) -> Float:

@@ -6,13 +6,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logsumexp
 
-from qhn_core.bits import Float, Index, index_to_bits
+from qhn_core.ansatz import bit_probabilities
+from qhn_core.bits import Bits, Float, Index, bits_to_words, index_to_bits, words_to_bits
+from qhn_core.circuits import Draws, OneLayer, seed_keys
 from qhn_core.config import RunConfig
-from qhn_core.problem import Problem, build_problem
+from qhn_core.datasets import Dataset
+from qhn_core.problem import SCORES, LargeProblem, Problem, training_problem
+from qhn_core.product import most_probable_bits
 from qhn_core.simulators import get_simulator, row_blocks
 
-SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 NETWORKS_AT_ONCE = 2048
+SUMMARY_SHOTS = 1000
+"""Networks that stand for a distribution without a table."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ def exhaustive_search(problem: Problem) -> tuple[int, Scores]:
 
     Several bitstrings can be the same function (hidden neurons swap); the first is named.
 
+    >>> from qhn_core.problem import build_problem
     >>> exhaustive_search(build_problem(RunConfig()))[1].test_accuracy > 0.95
     True
     """
@@ -89,13 +95,19 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
     The next three are at theta*, from exact probabilities: "average" over networks, predictive
     "mixture", and "most probable" network. "exhaustive search": the best of all networks on the
     training set. Columns: {train,test}_{bce,accuracy}_{mean,std}.
+
+    Of networks with too many bits for a table, "average" and "mixture" are over SUMMARY_SHOTS samples,
+    and the yardstick is logistic regression on the same points.
     """
-    problem = build_problem(config)
+    problem = training_problem(config)
     last = last_epochs(history)
     rows: dict[str, dict[str, Float]] = {
         "last epoch": {name: last[name].to_numpy() for name in SCORES},
-        **_scores_at(config, problem, best_angles),
-        "exhaustive search": {k: np.array([v]) for k, v in vars(exhaustive_search(problem)[1]).items()},
+        **(
+            _sampled_scores_at(config, problem, best_angles)
+            if isinstance(problem, LargeProblem)
+            else _scores_at(config, problem, best_angles)
+        ),
     }
     table = {
         row: {f"{name}_{f}": getattr(np, f)(values[name]) for name in SCORES for f in ("mean", "std")}
@@ -125,10 +137,56 @@ def _scores_at(config: RunConfig, problem: Problem, angles: Float) -> dict[str, 
                 "most probable": {name: table[top] for name, table in tables.items()},
             }
         )
+    best = vars(exhaustive_search(problem)[1])
     return {
         way: {name: np.concatenate([part[way][name] for part in parts]) for name in SCORES}
         for way in ("average", "mixture", "most probable")
+    } | {"exhaustive search": {name: np.array([value]) for name, value in best.items()}}
+
+
+def _sampled_scores_at(
+    config: RunConfig, problem: LargeProblem, angles: Float
+) -> dict[str, dict[str, Float]]:
+    """The same for one layer and many qubits, from samples of an epoch that no training reaches."""
+    keys = seed_keys(config.seed, np.arange(len(angles)))
+    samples = OneLayer(config, angles).samples(Draws(keys, config.epochs + 1, SUMMARY_SHOTS))
+    top = bits_to_words(most_probable_bits(bit_probabilities(angles[:, 0]))[:, None])
+    mixtures = [_mixture_of(problem, words_to_bits(words, config.n_qubits)) for words in samples]
+    return {
+        "average": problem.mean_scores(samples),
+        "mixture": {name: np.array([mixture[name] for mixture in mixtures]) for name in SCORES},
+        "most probable": problem.mean_scores(top),
+        "logistic regression": logistic_regression(problem.dataset),
     }
+
+
+def _mixture_of(problem: LargeProblem, bits: Bits) -> dict[str, float]:
+    """Scores of the predictive mean of networks, bits (B, n_bits)."""
+    data = problem.dataset
+    parts = (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test))
+    return _prediction_scores(
+        {part: (expit(problem.network.logits(bits, x)).mean(axis=0), y) for part, x, y in parts}
+    )
+
+
+def _prediction_scores(predictions: dict[str, tuple[Float, Index]]) -> dict[str, float]:
+    """BCE (nats) and accuracy of P(y = 1) (n,) for labels (n,), by part of the data."""
+    out = {}
+    for part, (ones, y) in predictions.items():
+        right = np.clip(np.where(y == 1, ones, 1 - ones), np.finfo(float).tiny, 1)
+        out[f"{part}_bce"] = -float(np.log(right).mean())
+        out[f"{part}_accuracy"] = float(((ones > 0.5) == y).mean())
+    return out
+
+
+def logistic_regression(data: Dataset) -> dict[str, Float]:
+    """Scores, each (1,), of scikit-learn's logistic regression: what a linear model does."""
+    from sklearn.linear_model import LogisticRegression  # 1 s to import
+
+    model = LogisticRegression(max_iter=10_000).fit(data.x_train, data.y_train)
+    parts = (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test))
+    scores = _prediction_scores({part: (model.predict_proba(x)[:, 1], y) for part, x, y in parts})
+    return {name: np.array([value]) for name, value in scores.items()}
 
 
 def decision_surfaces(problem: Problem, samples: Index, top: int, axes: tuple[Float, Float]) -> list[Float]:

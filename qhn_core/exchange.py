@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from qhn_core.config import RunConfig, explain
-from qhn_core.training import HISTORY_COLUMNS, Rows, RunResult, TrainingState, tidy
+from qhn_core.problem import has_tables
+from qhn_core.training import HISTORY_COLUMNS, Rows, RunResult, TrainingState, samples_shape, tidy
 
 MAX_ZIP_BYTES = 5_000_000
 MAX_UNPACKED_BYTES = 50_000_000
@@ -236,7 +237,7 @@ def state_layout(config: RunConfig) -> Layout:
         "best_objective": ("<f8", seeds),
         "learning_rate": ("<f8", seeds),
         "stale_epochs": per_seed,
-        "samples": ("<i8", (*seeds, config.shots or 0)),
+        "samples": ("<i8", (*seeds, *samples_shape(config))),
         "gradient": angles,
         "diverged_at": per_seed,
     }
@@ -398,7 +399,8 @@ def check_history(config: RunConfig, state: TrainingState, rows: Rows | pd.DataF
     """Raise ValueError unless rows are the finite numbers of every seed and epoch up to the state."""
     for column in HISTORY_COLUMNS:
         values = np.asarray(rows[column])
-        undefined = column == "mmd_squared" and config.shots == 1  # eq. (21) needs two
+        single = column == "mmd_squared" and config.shots == 1  # eq. (21) needs two
+        undefined = single or (column == "exact_objective" and not has_tables(config))
         ok = np.isnan(values) if undefined else np.isfinite(values)
         _require(ok, values, f"history.csv: {column}", "nan" if undefined else "finite numbers")
     # A seed has a row for every epoch, up to the one before it diverged.

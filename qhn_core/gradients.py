@@ -7,14 +7,18 @@ dF/dtheta = sum_s (dF/dq_s) (q+_s - q-_s) / 2, is right for entropy and MMD² to
 
 import numpy as np
 
-from qhn_core import kernels
-from qhn_core.ansatz import bit_probabilities, check_angles, product_state
+from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float, Index
+from qhn_core.circuits import Circuits, Draws, circuit_blocks
 from qhn_core.config import RunConfig
-from qhn_core.divergences import entropy, kernel_table, kl_to_uniform, smooth
-from qhn_core.objectives import check_shape, exact_terms, log_likelihoods
-from qhn_core.problem import Problem, build_problem
-from qhn_core.simulators import Simulator, get_simulator, row_blocks
+from qhn_core.divergences import kernel_table, kl_to_uniform, smooth
+from qhn_core.kernels import words
+from qhn_core.objectives import check_shape, circuit_objective, exact_terms, log_likelihoods
+from qhn_core.problem import MOST_TABLE_BITS, LargeProblem, Problem, build_problem
+from qhn_core.simulators import get_simulator, row_blocks
+
+Distinct = tuple[Index, Float, Index]
+"""What `kernels.words.distinct` returns."""
 
 
 def shifted_angles(angles: Float) -> Float:
@@ -36,111 +40,116 @@ def objective_gradient(config: RunConfig, angles: Float) -> Float:
     >>> np.allclose(objective_gradient(config, angles), objective_gradient(mle, angles))
     True
     """
+    return value_and_gradient(config, angles)[1]
+
+
+def value_and_gradient(config: RunConfig, angles: Float) -> tuple[Float, Float]:
+    """(`objectives.objective_value` (B,), `objective_gradient`) at the same angles, simulated once."""
     check_shape(config, angles)
-    angles = check_angles(angles)
     problem = build_problem(config)
-    if config.gradient == "algorithm-1":
-        return _shifted_objective(config, problem, angles)
-    return np.array([_backward(config, log_likelihoods(config, problem), theta) for theta in angles])
+    parts = [
+        (circuit_objective(config, problem, circuits), exact_gradient(config, problem, circuits))
+        for _, circuits in circuit_blocks(config, check_angles(angles))
+    ]
+    values, gradients = zip(*parts, strict=True)
+    return np.concatenate(values), np.concatenate(gradients)
 
 
-def _shifted_objective(config: RunConfig, problem: Problem, angles: Float) -> Float:
+def exact_gradient(config: RunConfig, problem: Problem, circuits: Circuits) -> Float:
+    """See `objective_gradient`."""
+    if config.gradient == "chain-rule":
+        return circuits.gradient(log_likelihoods(config, problem), config.objective)
+    if config.n_layers == 1 or config.objective == "mle":
+        # A shifted RY of the last layer flips a bit of q, which changes neither its entropy nor its MMD².
+        return circuits.gradient(log_likelihoods(config, problem), "mle")
+    shifted = shifted_angles(circuits.angles).reshape(-1, *config.angle_shape)
     simulator = get_simulator(config.simulator, config.n_qubits)
-    circuits = shifted_angles(angles).reshape(-1, *config.angle_shape)
     values = []
-    for block in row_blocks(len(circuits), config.n_qubits):
-        q = simulator.probabilities(circuits[block])
-        values.append(exact_terms(config, problem, q).value(config.objective, config.regularization))
-    plus, minus = np.concatenate(values).reshape(len(angles), -1, 2).transpose(2, 0, 1)
-    return ((plus - minus) / 2).reshape(angles.shape)
-
-
-def _backward(config: RunConfig, scores: Float, theta: Float) -> Float:
-    """Exact gradient (L, 2, n) at theta (L, 2, n) of E[scores] minus the regulariser."""
-    state = product_state(theta[None, 0])[0].astype(np.complex128)
-    kernels.evolve(state, theta[1:])
-    q = state.real**2 + state.imag**2
-    slope = scores - config.regularization * _regularizer_slope(config, q)
-    gradient: Float = kernels.adjoint_gradient(theta, state, slope)
-    return gradient
-
-
-def _regularizer_slope(config: RunConfig, q: Float) -> Float | float:
-    """d(regulariser)/dq_s for each bitstring s: log q + 1 for KL, 2 K (q - p) for MMD²."""
-    if config.objective == "mle":
-        return 0.0
-    if config.objective == "elbo":
-        return np.log(np.where(q > 0, q, 1.0)) + 1
-    return 2 * smooth((q - 1 / q.size)[None], config.h)[0]
-
-
-def kl_of_circuits(simulator: Simulator, angles: Float) -> Float:
-    """Exact KL(q || uniform) (B,), nats. One layer is a product distribution: no 2**n needed."""
-    if angles.shape[1] == 1:
-        one = bit_probabilities(angles[:, 0])
-        both = np.stack([one, 1 - one], axis=-1).reshape(-1, 2)
-        return np.log(2) * one.shape[1] - entropy(both).reshape(one.shape).sum(axis=1)
-    blocks = row_blocks(len(angles), angles.shape[-1])
-    return np.concatenate([kl_to_uniform(simulator.probabilities(angles[b])) for b in blocks])
-
-
-def _kl_gradient(config: RunConfig, angles: Float) -> Float:
-    """Exact chain-rule gradient of KL: (B, L, 2, n)."""
-    if config.n_layers == 1:
-        gradient = np.zeros_like(angles)
-        one = np.clip(bit_probabilities(angles[:, 0]), 1e-300, 1 - 1e-16)  # sin -> 0 faster than log -> inf
-        gradient[:, 0, 0] = np.log(one / (1 - one)) * np.sin(angles[:, 0, 0]) / 2
-        return gradient
-    kl_only = config.model_copy(update={"objective": "elbo", "regularization": -1.0})
-    return np.array([_backward(kl_only, np.zeros(2**config.n_qubits), theta) for theta in angles])
+    for block in row_blocks(len(shifted), config.n_qubits):
+        terms = exact_terms(config, problem, simulator.probabilities(shifted[block]))
+        values.append(terms.value(config.objective, config.regularization))
+    plus, minus = np.concatenate(values).reshape(len(circuits.angles), -1, 2).transpose(2, 0, 1)
+    return ((plus - minus) / 2).reshape(circuits.angles.shape)
 
 
 def sampled_gradient(
-    config: RunConfig,
-    problem: Problem,
-    simulator: Simulator,
-    angles: Float,
-    uniforms: Float,
-    prior: Index,
-    measured: Index,
+    config: RunConfig, problem: Problem | LargeProblem, circuits: Circuits, draws: Draws, measured: Index
 ) -> Float:
     """Estimate dL/dtheta (S, L, 2, n) from finite shots, by config.gradient.
 
-    angles (S, L, 2, n); uniforms (S, P, 2, shots), one number per shot of each shifted circuit;
-    prior (S, shots): samples of the uniform prior; measured (S, shots): samples at angles itself.
-
-    KL is computed from the amplitudes, as in Section III-A. For MMD², "chain-rule" is the
-    four-term estimator of Liu and Wang (2018), arXiv:1804.04168, whose two prior terms are
-    constant under a uniform prior, so that only q+, q- and q need samples.
+    measured (S, n_words, shots): samples at the circuits' own angles. KL is computed from the
+    amplitudes, as in Section III-A.
     """
-    shape = uniforms.shape[:3]
-    circuits = shifted_angles(angles).reshape(-1, *config.angle_shape)
-    samples = simulator.sample_indices(circuits, uniforms.reshape(len(circuits), -1))
-    values = log_likelihoods(config, problem)[samples].mean(axis=1).reshape(shape)
-    if config.objective == "selbo":
-        table = kernel_table(config.n_qubits, config.h)
-        values -= config.regularization * _mmd_parts(config, samples, prior, measured, table).reshape(shape)
-    elif config.objective == "elbo" and config.gradient == "algorithm-1":
-        values -= config.regularization * kl_of_circuits(simulator, circuits).reshape(shape)
-    gradient = ((values[..., 0] - values[..., 1]) / 2).reshape(angles.shape)
+    gradient = np.empty_like(circuits.angles)
+    prior = draws.prior(config.n_qubits)
+    for row in range(len(gradient)):
+        samples = circuits.shifted_samples(row, draws)
+        values = shifted_values(config, problem, samples, prior[row], measured[row])
+        gradient[row] = ((values[::2] - values[1::2]) / 2).reshape(config.angle_shape)
     if config.objective == "elbo" and config.gradient == "chain-rule":
-        gradient -= config.regularization * _kl_gradient(config, angles)
+        gradient += circuits.gradient(None, "elbo")
+    elif config.objective == "elbo":
+        gradient -= config.regularization * shifted_kl_difference(config, circuits.angles)
     return gradient
 
 
-def _mmd_parts(config: RunConfig, samples: Index, prior: Index, measured: Index, table: Float) -> Float:
-    """The part of MMD² whose shifted difference is the gradient, per shifted circuit (C,).
+def shifted_values(
+    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, measured: Index
+) -> Float:
+    """What the shift rule takes differences of, for the circuits of one seed, (C,): E[ll] - λ MMD².
 
-    Algorithm 1: eq. (21) itself, without its prior-prior term, which cancels. Chain rule: twice
-    the mean kernel to the unshifted samples.
+    samples (C, n_words, shots) of the shifted circuits; prior, measured (n_words, shots). Of MMD² only
+    the part that depends on the shift: for "algorithm-1" eq. (21) without its prior-prior term; for
+    "chain-rule" twice the mean kernel to the measured samples, the four-term estimator of Liu and
+    Wang (2018), arXiv:1804.04168, whose two prior terms are constant under a uniform prior.
     """
-    per_seed = len(samples) // len(prior)
-    rows = [slice(i * per_seed, (i + 1) * per_seed) for i in range(len(prior))]
+    strength = config.regularization
+    scale = 1.0 if config.likelihood == "sum" else 1 / len(problem.dataset.y_train)
+    if config.objective != "selbo":
+        return scale * problem.mean_log_likelihood(samples)
+    table = kernel_table(config.n_qubits, config.h)
+    found = words.distinct(samples)
+    values = scale * problem.mean_log_likelihood(samples)
     if config.gradient == "chain-rule":
-        parts = [
-            2 * kernels.mean_kernel_between(samples[r], m, table)
-            for r, m in zip(rows, measured, strict=True)
-        ]
-        return np.concatenate(parts)
-    cross = [kernels.mean_kernel_between(samples[r], y, table) for r, y in zip(rows, prior, strict=True)]
-    return kernels.mean_kernel_within(samples, table) - 2 * np.concatenate(cross)
+        return values - strength * 2 * mean_kernel(config, samples, found, measured)
+    within: Float = words.mean_kernel_within(*found, table)
+    return values - strength * (within - 2 * mean_kernel(config, samples, found, prior))
+
+
+def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Index) -> Float:
+    """Mean kernel (C,) of each circuit's samples (C, n_words, shots) to `others` (n_words, m).
+
+    found: `words.distinct` of the samples. Either pair by pair, or, where there are many pairs, looked
+    up in the table of all 2**n bitstrings: the same but for rounding.
+    """
+    rest, counts, sizes = words.distinct(others[None])
+    weights = counts[0, : sizes[0]]
+    n = config.n_qubits
+    if n > MOST_TABLE_BITS or found[2].sum() * len(weights) < n * 2**n:
+        table = kernel_table(n, config.h)
+        means: Float = words.mean_kernel_between(*found, rest[0], weights, table)
+        return means
+    q = np.zeros(2**n)
+    q[rest[0, 0, : sizes[0]]] = weights / weights.sum()
+    looked_up: Float = words.mean_of_table(smooth(q[None], config.h)[0], samples[:, 0])
+    return looked_up
+
+
+def shifted_kl_difference(config: RunConfig, angles: Float) -> Float:
+    """Line 5 of Algorithm 1 for exact KL: [KL(theta+) - KL(theta-)] / 2 (S, L, 2, n), nats.
+
+    Zero for the RY of the last layer, whose two circuits differ by a flipped bit, and for the RZ of
+    the first, which act on |0>.
+    """
+    out = np.zeros_like(angles)
+    if config.n_layers == 1:
+        return out
+    simulator = get_simulator(config.simulator, config.n_qubits)
+    seen = np.ones(config.angle_shape, dtype=bool)
+    seen[-1, 0] = seen[0, 1] = False
+    for row, theta in enumerate(angles):
+        shifted = shifted_angles(theta[None])[0][seen.ravel()].reshape(-1, *config.angle_shape)
+        blocks = row_blocks(len(shifted), config.n_qubits)
+        kl = np.concatenate([kl_to_uniform(simulator.probabilities(shifted[b])) for b in blocks])
+        out[row][seen] = (kl[::2] - kl[1::2]) / 2
+    return out

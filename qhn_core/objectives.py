@@ -1,15 +1,16 @@
 """MLE, ELBO and SELBO, from the same few terms. All are maximised."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from qhn_core import kernels
+from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float, Index
+from qhn_core.circuits import Circuits, circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, kl_to_uniform, mmd_squared_to_uniform
-from qhn_core.problem import Problem, build_problem
-from qhn_core.simulators import get_simulator
+from qhn_core.kernels import transforms, words
+from qhn_core.problem import LargeProblem, Problem, build_problem
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,6 @@ class Terms:
             return self.expected_log_likelihood - regularization * penalty
 
 
-def join_terms(parts: list[Terms]) -> Terms:
-    """The terms of several batches as those of one."""
-    return Terms(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Terms)))
-
-
 def log_likelihoods(config: RunConfig, problem: Problem) -> Float:
     """Training log-likelihood of every network (2**n,), summed or averaged as the config says."""
     total = problem.train_log_likelihood
@@ -43,25 +39,33 @@ def log_likelihoods(config: RunConfig, problem: Problem) -> Float:
 def exact_terms(config: RunConfig, problem: Problem, probabilities: Float) -> Terms:
     """The terms of distributions (B, 2**n), without sampling."""
     return Terms(
-        kernels.row_dots(probabilities, log_likelihoods(config, problem)[None]),
+        transforms.row_dots(probabilities, log_likelihoods(config, problem)[None]),
         kl_to_uniform(probabilities),
         mmd_squared_to_uniform(probabilities, config.h),
     )
 
 
-def sampled_terms(config: RunConfig, problem: Problem, samples: Index, prior: Index, kl: Float) -> Terms:
-    """The terms as measured: samples (B, shots), prior samples (B, shots), the exact KL (B,).
+def sampled_terms(
+    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, kl: Float
+) -> Terms:
+    """The terms as measured: samples and prior samples (S, n_words, shots), the exact KL (S,).
 
     KL needs the amplitudes, so it is exact here too (Section III-A); MMD² is eq. (21), and NaN
     for a single shot.
     """
-    expected = log_likelihoods(config, problem)[samples].mean(axis=1)
-    if samples.shape[1] < 2:
+    scale = 1.0 if config.likelihood == "sum" else 1 / len(problem.dataset.y_train)
+    expected = scale * problem.mean_log_likelihood(samples)
+    if samples.shape[2] < 2:
         return Terms(expected, kl, np.full(len(samples), np.nan))
     table = kernel_table(config.n_qubits, config.h)
-    mmd_squared = kernels.mean_kernel_within(samples, table) + kernels.mean_kernel_within(prior, table)
+    found, rest = words.distinct(samples), words.distinct(prior)
+    mmd_squared = words.mean_kernel_within(*found, table) + words.mean_kernel_within(*rest, table)
     for i in range(len(samples)):
-        mmd_squared[i] -= 2 * kernels.mean_kernel_between(samples[i : i + 1], prior[i], table)[0]
+        one = slice(i, i + 1)
+        own = [part[one] for part in found]
+        others, weights = rest[0][i], rest[1][i]
+        size = rest[2][i]
+        mmd_squared[i] -= 2 * words.mean_kernel_between(*own, others, weights[:size], table)[0]
     return Terms(expected, kl, mmd_squared)
 
 
@@ -74,8 +78,17 @@ def objective_value(config: RunConfig, angles: Float) -> Float:
     """
     check_shape(config, angles)
     problem = build_problem(config)
-    probabilities = get_simulator(config.simulator, config.n_qubits).probabilities(angles)
-    return exact_terms(config, problem, probabilities).value(config.objective, config.regularization)
+    blocks = circuit_blocks(config, check_angles(angles))
+    return np.concatenate([circuit_objective(config, problem, circuits) for _, circuits in blocks])
+
+
+def circuit_objective(config: RunConfig, problem: Problem, circuits: Circuits) -> Float:
+    """The exact objective (S,) of circuits, nats."""
+    expected = circuits.means(log_likelihoods(config, problem)[None])[:, 0]
+    none = np.zeros(len(expected))
+    kl = circuits.kl() if config.objective == "elbo" else none
+    mmd_squared = circuits.mmd_squared() if config.objective == "selbo" else none
+    return Terms(expected, kl, mmd_squared).value(config.objective, config.regularization)
 
 
 def check_shape(config: RunConfig, angles: Float) -> None:

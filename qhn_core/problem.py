@@ -1,7 +1,7 @@
 """A config turned into data, a network and the scores of every network: what training looks up."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -9,10 +9,17 @@ import numpy as np
 from qhn_core.bits import Bits, Float, Index, bits_to_index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.datasets import Dataset, load_dataset
+from qhn_core.kernels.networks import score_networks
+from qhn_core.kernels.words import mean_of_table
 from qhn_core.network import BinaryNetwork, log_probabilities
 
+SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 BYTES_PER_NETWORK = 128
 """Peak memory of a run, per basis state: four tables of scores, and as much again for states."""
+MOST_TABLE_BITS = 22
+"""Above, a run that can do without tables does."""
+MOST_KNOWN = 2**18
+"""Networks whose likelihood is remembered."""
 CHUNK = 1024
 """Networks that are evaluated at once: (1024, 300) logits stay in the cache."""
 
@@ -33,6 +40,15 @@ class Problem:
     function_of: Index
     """Which of `functions` each of the 2**n networks is."""
 
+    def mean_log_likelihood(self, samples: Index) -> Float:
+        """Mean over each circuit's samples, packed (C, 1, shots), of the training log-likelihood: (C,)."""
+        means: Float = mean_of_table(self.train_log_likelihood, samples[:, 0])
+        return means
+
+    def mean_scores(self, samples: Index) -> dict[str, Float]:
+        """Mean BCE (nats) and accuracy over each circuit's samples, packed (C, 1, shots): each (C,)."""
+        return {name: mean_of_table(getattr(self, name), samples[:, 0]) for name in SCORES}
+
     @cached_property
     def train_bce(self) -> Float:
         """Binary cross entropy: minus the mean log-likelihood, nats, (2**n,)."""
@@ -44,6 +60,54 @@ class Problem:
         return -self.test_log_likelihood / len(self.dataset.y_test)
 
 
+@dataclass(frozen=True)
+class LargeProblem:
+    """Data and a network of too many bits for tables: networks are scored when they are sampled."""
+
+    dataset: Dataset
+    network: BinaryNetwork
+    known: dict[bytes, float] = field(default_factory=dict, compare=False, repr=False)
+    """Training log-likelihood by packed bitstring, of the networks met last."""
+
+    def mean_log_likelihood(self, samples: Index) -> Float:
+        """Mean training log-likelihood (C,) over each circuit's samples, packed (C, n_words, shots).
+
+        Each distinct network is scored once, and remembered.
+        """
+        n_circuits, n_words, shots = samples.shape
+        rows = np.ascontiguousarray(samples.transpose(0, 2, 1)).reshape(-1, n_words)
+        keys = rows.view(f"V{8 * n_words}").ravel().tolist()
+        values = {key: self.known.get(key, np.nan) for key in keys}
+        missing = [key for key, value in values.items() if value != value]  # NaN: not known
+        words = np.frombuffer(b"".join(missing), dtype=np.int64).reshape(-1, n_words).T
+        scores = self._score(words, self.dataset.x_train, self.dataset.y_train)[0]
+        values.update(zip(missing, scores.tolist(), strict=True))
+        if len(self.known) > MOST_KNOWN:
+            self.known.clear()
+        self.known.update(values)
+        found: Float = np.array([values[key] for key in keys], dtype=np.float64)
+        return found.reshape(n_circuits, shots).mean(axis=1)
+
+    def mean_scores(self, samples: Index) -> dict[str, Float]:
+        """Mean BCE (nats) and accuracy, each (C,), over each circuit's samples (C, n_words, shots)."""
+        n_circuits, n_words, shots = samples.shape
+        words = samples.transpose(1, 0, 2).reshape(n_words, -1)
+        out: dict[str, Float] = {}
+        data = self.dataset
+        for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
+            likelihood, accuracy = self._score(words, x, y)
+            out[f"{part}_bce"] = -likelihood.reshape(n_circuits, shots).mean(axis=1) / len(y)
+            out[f"{part}_accuracy"] = accuracy.reshape(n_circuits, shots).mean(axis=1)
+        return out
+
+    def _score(self, words: Index, x: Float, y: Index) -> tuple[Float, Float]:
+        columns, signs = np.ascontiguousarray(x.T), 2.0 * y - 1.0
+        scores: tuple[Float, Float] = score_networks(
+            np.ascontiguousarray(words), columns, signs, self.network.n_hidden
+        )
+        return scores
+
+
 def check_memory(config: RunConfig) -> None:
     """Raise ValueError where the 2**n tables and states do not fit this machine's memory."""
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -51,14 +115,74 @@ def check_memory(config: RunConfig) -> None:
     if config.n_qubits > bits_present:
         exponent = config.n_qubits + np.log2(BYTES_PER_NETWORK) - np.log2(1e9)
         needed = f"{2.0**exponent:,.0f}" if exponent < 60 else f"10^{exponent * np.log10(2):.0f}"
+        largest = (bits_present - 2) // (config.n_inputs + 2)
+        fits = f"n_hidden may be 1 to {largest}" if largest else f"no network on {config.dataset} fits"
         raise ValueError(
-            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, which need {needed} GB of memory; "
-            f"this machine has {present / 1e9:,.0f} GB: n_hidden may be 1 to {(bits_present - 2) // 4}"
+            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, and all networks need {needed} GB "
+            f"of memory; this machine has {present / 1e9:,.0f} GB: {fits}{_way_out(config)}"
         )
 
 
+def _way_out(config: RunConfig) -> str:
+    """What to change so that a run needs no 2**n."""
+    if without_tables(config):
+        return ", where every network is looked at; only training from samples takes more qubits"
+    changes = {
+        f"n_layers={config.n_layers} by 1": config.n_layers > 1,
+        "exact expectations by shots": config.shots is None,
+        "simulator='cirq' by 'auto'": config.simulator == "cirq",
+    }
+    replace = " and ".join(text for text, needed in changes.items() if needed)
+    return f"; or replace {replace}, and it can be trained from samples, without 2**n"
+
+
+def without_tables(config: RunConfig) -> bool:
+    """Whether a run never needs all 2**n networks: one layer, measured with finite shots."""
+    return config.n_layers == 1 and config.shots is not None and config.simulator != "cirq"
+
+
+def has_tables(config: RunConfig) -> bool:
+    """Whether a run looks its networks up in tables: where they are small, or it can't do without."""
+    return config.n_qubits <= MOST_TABLE_BITS or not without_tables(config)
+
+
+def training_problem(config: RunConfig) -> "Problem | LargeProblem":
+    """What a run scores its networks by: tables, or each network that it meets.
+
+    Raises ValueError where a run needs tables that do not fit the memory.
+    """
+    if has_tables(config):
+        return build_problem(config)
+    return _build_large(
+        config.dataset,
+        config.dataset_seed,
+        config.n_train_per_class,
+        config.n_test_per_class,
+        config.dataset_noise,
+        config.dataset_scale,
+        config.n_hidden,
+    )
+
+
+@lru_cache(maxsize=4)
+def _build_large(
+    name: str,
+    seed: int,
+    n_train: int,
+    n_test: int,
+    noise: float | None,
+    scale: float | None,
+    n_hidden: int,
+) -> LargeProblem:
+    dataset = load_dataset(name, seed, n_train, n_test, noise, scale)
+    return LargeProblem(dataset, BinaryNetwork(dataset.x_train.shape[1], n_hidden))
+
+
 def build_problem(config: RunConfig) -> Problem:
-    """The problem of a config; cached, since runs that differ in the objective share it."""
+    """The problem of a config with its tables; cached, since runs that differ in the objective share it.
+
+    Raises ValueError where the tables do not fit the memory.
+    """
     check_memory(config)
     return _build(
         config.dataset,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qhn_core import kernels
 from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
 from qhn_core.distances import distances_between, distances_within
 from qhn_core.divergences import kernel_table
+from qhn_core.kernels.sampling import sample_table
 from qhn_core.objectives import Terms, log_likelihoods
 from qhn_core.scans import LandscapeScan
 from qhn_core.slopes import RULES, Rule, coarse_points, live_steps, shift_signs, slopes_at
@@ -159,7 +159,7 @@ def _measure(
     prior, uniforms = draws(config, signs.shape[1] + 1, shots, repeats, seed, point)
 
     def sample(q: Float, rows: slice) -> Index:
-        flat = kernels.sample_table(q, uniforms[rows].reshape(len(q), -1))
+        flat = sample_table(q, uniforms[rows].reshape(len(q), -1))
         return flat.reshape(len(q), repeats, shots)
 
     q = evaluate.simulator.probabilities(theta[None])

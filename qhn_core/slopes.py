@@ -15,7 +15,7 @@ import numpy as np
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
 from qhn_core.divergences import correlator_spectrum, correlator_weights
-from qhn_core.kernels import row_dots
+from qhn_core.kernels.transforms import row_dots
 from qhn_core.objectives import Terms
 from qhn_core.scans import LandscapeScan
 from qhn_core.simulators import row_blocks

@@ -13,11 +13,11 @@ from qhn_core.ansatz import bit_probabilities, check_angles, cx_pairs
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
 from qhn_core.divergences import correlator_spectrum, correlator_weights, entropy
-from qhn_core.kernels import row_dots
+from qhn_core.kernels.transforms import row_dots
 from qhn_core.objectives import Terms
 from qhn_core.problem import build_problem
 from qhn_core.simulators import Simulator, get_simulator
-from qhn_core.simulators.direct import Direct
+from qhn_core.simulators.compiled import Compiled
 
 WORKING_BYTES = 2**31
 """Memory for all threads' states and probabilities."""
@@ -66,7 +66,7 @@ def changed(
 def exact_simulator(config: RunConfig) -> Simulator:
     """The simulator that the config names; for "auto" on a CPU the one made for many exact circuits."""
     simulator = get_simulator(config.simulator, config.n_qubits)
-    return Direct() if config.simulator == "auto" and simulator.name == "qsim" else simulator
+    return Compiled() if config.simulator == "auto" and simulator.name == "qsim" else simulator
 
 
 def threads_for(config: RunConfig) -> int:

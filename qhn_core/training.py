@@ -1,7 +1,8 @@
 """Training as a pure function: advance(config, state, n_epochs) -> (state, history rows).
 
-Epoch e of seed i draws from SeedSequence(seed).spawn(n_seeds)[i].spawn(...)[e] and from nothing
-else, so its numbers do not depend on chunks, shards, workers or the other seeds.
+Seed i draws its first angles from SeedSequence(seed).spawn(n_seeds)[i].spawn(1)[0], and the samples
+of epoch e from the stream that SeedSequence(seed).spawn(n_seeds)[i] and e make (`circuits.Draws`); so
+its numbers do not depend on chunks, shards, workers or the other seeds.
 """
 
 import os
@@ -13,16 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qhn_core import kernels
-from qhn_core.bits import Float, Index
+from qhn_core.bits import WORD_BITS, Float, Index
+from qhn_core.circuits import Circuits, Draws, Keys, circuit_blocks, seed_keys
 from qhn_core.config import RunConfig
-from qhn_core.evaluation import SCORES, summarize
-from qhn_core.gradients import objective_gradient, sampled_gradient
-from qhn_core.objectives import Terms, exact_terms, join_terms, sampled_terms
+from qhn_core.evaluation import summarize
+from qhn_core.gradients import exact_gradient, sampled_gradient
+from qhn_core.objectives import Terms, circuit_objective, log_likelihoods, sampled_terms
 from qhn_core.optimizer import ascend, decay_on_plateau
-from qhn_core.problem import Problem, build_problem
-from qhn_core.simulators import Simulator, get_simulator, row_blocks
+from qhn_core.problem import SCORES, LargeProblem, Problem, build_problem, training_problem
 
+AnyProblem = Problem | LargeProblem
 Rows = dict[str, Any]
 """History columns as arrays of equal length, one entry per (epoch, seed)."""
 
@@ -43,6 +44,9 @@ HISTORY_COLUMNS = (
 )
 
 
+SCORE_COLUMNS = (*SCORES, "exact_objective")
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """Where S seeds stand after `epoch` epochs. Arrays have the seeds on their first axis."""
@@ -55,7 +59,11 @@ class TrainingState:
     learning_rate: Float
     stale_epochs: Index
     samples: Index
-    """Basis states measured at `angles` (S, shots); (S, 0) for an exact run."""
+    """Basis states measured at `angles` (S, shots); (S, 0) for an exact run.
+
+    Of more than 63 qubits, which one index does not hold: packed bitstrings (S, n_words, shots), see
+    `bits.words_to_bits`.
+    """
     gradient: Float
     """The gradient that led to `angles`; zero before the first epoch."""
     diverged_at: Index
@@ -79,31 +87,25 @@ class TrainingState:
         )
 
 
-def _stream(config: RunConfig, seed: int, epoch: int) -> np.random.Generator:
-    sequence = np.random.SeedSequence(config.seed, spawn_key=(int(seed), epoch))
-    return np.random.Generator(np.random.PCG64(sequence))
-
-
 def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingState:
     """The state before the first epoch: angles uniform on [0, 2 pi) or the config's, measured once.
 
     seeds: which of the config's seeds, default all; the numbers of one do not depend on the others.
     """
     seeds = np.arange(config.n_seeds) if seeds is None else np.asarray(seeds)
-    problem, simulator = build_problem(config), get_simulator(config.simulator, config.n_qubits)
-    streams = [_stream(config, i, 0) for i in seeds]
+    streams = [np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(i, 0))) for i in seeds]
     angles = np.array([rng.uniform(0, 2 * np.pi, config.angle_shape) for rng in streams])
     if config.initial_angles is not None:
         angles[:] = np.reshape(config.initial_angles, config.angle_shape)
-    prior, uniforms = _draws(config, streams, circuits=1)
-    samples, terms, _ = _measure(config, problem, simulator, angles, prior, uniforms[:, 0])
+    draws = None if config.shots is None else Draws(seed_keys(config.seed, seeds), 0, config.shots)
+    samples, terms, _ = _measure(config, training_problem(config), angles, draws)
     count = len(seeds)
     return TrainingState(
         epoch=0,
         seeds=seeds,
         angles=angles,
         best_angles=angles,
-        best_objective=terms.value(config.objective, config.regularization),
+        best_objective=_value(config, terms),
         learning_rate=np.full(count, config.learning_rate),
         stale_epochs=np.zeros(count, dtype=np.int64),
         samples=samples,
@@ -112,41 +114,71 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
     )
 
 
-def _draws(config: RunConfig, streams: list[np.random.Generator], circuits: int) -> tuple[Index, Float]:
-    """Prior samples (S, shots) and uniforms (S, circuits, shots), each seed's from its own stream."""
-    shots = config.shots or 0
-    prior = [rng.integers(2**config.n_qubits, size=shots) for rng in streams]
-    uniforms = [rng.random((circuits, shots)) for rng in streams]
-    count = len(streams)
-    return np.array(prior).reshape(count, shots), np.array(uniforms).reshape(count, circuits, shots)
-
-
 def _measure(
-    config: RunConfig,
-    problem: Problem,
-    simulator: Simulator,
-    angles: Float,
-    prior: Index,
-    uniforms: Float,
+    config: RunConfig, problem: AnyProblem, angles: Float, draws: Draws | None
 ) -> tuple[Index, Terms, dict[str, Float]]:
-    """Samples (S, shots), the objective's terms and the networks' scores at angles (S, L, 2, n)."""
-    tables = {name: getattr(problem, name)[None] for name in SCORES}
-    exact_parts, score_parts = [], []
-    for block in row_blocks(len(angles), config.n_qubits):
-        q = simulator.probabilities(angles[block])
-        exact_parts.append(exact_terms(config, problem, q))
-        if config.shots is None:
-            score_parts.append({name: kernels.row_dots(q, table) for name, table in tables.items()})
-    exact = join_terms(exact_parts)
-    if config.shots is None:
-        scores = {name: np.concatenate([part[name] for part in score_parts]) for name in SCORES}
-        samples, terms = np.zeros((len(angles), 0), dtype=np.int64), exact
+    """(state.samples, the objective's terms, the networks' scores) at angles (S, L, 2, n).
+
+    Each seed is measured by its own draws; without draws all numbers are exact.
+    """
+    none = np.zeros((0, *samples_shape(config)), dtype=np.int64)
+    parts = [(none, Terms(*np.zeros((3, 0))), dict.fromkeys(SCORE_COLUMNS, np.zeros(0)))]
+    for rows, circuits in circuit_blocks(config, angles):
+        if draws is None:
+            parts.append(_exact_measurement(config, build_problem(config), circuits))
+        else:
+            parts.append(_sampled_measurement(config, problem, circuits, draws.take(rows)))
+    samples, terms, scores = zip(*parts, strict=True)
+    return (
+        np.concatenate(samples),
+        Terms(*(np.concatenate([getattr(t, f.name) for t in terms]) for f in fields(Terms))),
+        {name: np.concatenate([s[name] for s in scores]) for name in SCORE_COLUMNS},
+    )
+
+
+def _exact_measurement(
+    config: RunConfig, problem: Problem, circuits: Circuits
+) -> tuple[Index, Terms, dict[str, Float]]:
+    tables = np.array([log_likelihoods(config, problem), *(getattr(problem, name) for name in SCORES)])
+    means = circuits.means(tables).T
+    terms = Terms(means[0], circuits.kl(), circuits.mmd_squared())
+    scores = dict(zip(SCORES, means[1:], strict=True))
+    samples = np.zeros((len(means[0]), 0), dtype=np.int64)
+    return samples, terms, {**scores, "exact_objective": _value(config, terms)}
+
+
+def _sampled_measurement(
+    config: RunConfig, problem: AnyProblem, circuits: Circuits, draws: Draws
+) -> tuple[Index, Terms, dict[str, Float]]:
+    words, prior = circuits.samples(draws), draws.prior(config.n_qubits)
+    terms = sampled_terms(config, problem, words, prior, circuits.kl())
+    if isinstance(problem, LargeProblem):  # E[ll] is a sum over 2**n networks
+        exact_objective = np.full(len(words), np.nan)
     else:
-        samples = simulator.sample_indices(angles, uniforms)
-        scores = {name: table[0][samples].mean(axis=1) for name, table in tables.items()}
-        terms = sampled_terms(config, problem, samples, prior, exact.kl)
-    exact_objective = exact.value(config.objective, config.regularization)
-    return samples, terms, {**scores, "exact_objective": exact_objective}
+        exact_objective = circuit_objective(config, problem, circuits)
+    samples = words[:, 0] if words.shape[1] == 1 else words
+    return samples, terms, {**problem.mean_scores(words), "exact_objective": exact_objective}
+
+
+def samples_shape(config: RunConfig) -> tuple[int, ...]:
+    """The shape of one seed's `TrainingState.samples`.
+
+    >>> samples_shape(RunConfig()), samples_shape(RunConfig(dataset="digits", n_hidden=2))
+    ((100,), (3, 100))
+    """
+    shots = config.shots or 0
+    return (
+        (shots,) if config.n_qubits <= WORD_BITS or not shots else (-(-config.n_qubits // WORD_BITS), shots)
+    )
+
+
+def as_words(samples: Index) -> Index:
+    """`TrainingState.samples` as packed bitstrings (S, n_words, shots), however many bits they have."""
+    return samples[:, None] if samples.ndim == 2 else samples
+
+
+def _value(config: RunConfig, terms: Terms) -> Float:
+    return terms.value(config.objective, config.regularization)
 
 
 def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[TrainingState, Rows]:
@@ -160,13 +192,13 @@ def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[Tra
     >>> state.epoch, rows["epoch"].tolist(), rows["seed"].tolist()
     (3, [1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0, 1])
     """
-    problem, simulator = build_problem(config), get_simulator(config.simulator, config.n_qubits)
+    problem, keys = training_problem(config), seed_keys(config.seed, state.seeds)
     rows: list[Rows] = []
     for _ in range(min(n_epochs, config.epochs - state.epoch)):
         if state.diverged_at.all():  # nothing moves, but other shards of the run count on
             state = replace(state, epoch=state.epoch + 1)
             continue
-        state, row = _one_epoch(config, problem, simulator, state)
+        state, row = _one_epoch(config, problem, keys, state)
         rows.append(row)
     return state, join_rows(rows)
 
@@ -178,26 +210,18 @@ def join_rows(rows: list[Rows]) -> Rows:
 
 
 def _one_epoch(
-    config: RunConfig, problem: Problem, simulator: Simulator, state: TrainingState
+    config: RunConfig, problem: AnyProblem, keys: Keys, state: TrainingState
 ) -> tuple[TrainingState, Rows]:
     epoch = state.epoch + 1
     alive = np.flatnonzero(state.diverged_at == 0)
     now = state.take(alive)
-    streams = [_stream(config, i, epoch) for i in now.seeds]
-    n_angles = int(np.prod(config.angle_shape))
-    prior, uniforms = _draws(config, streams, circuits=2 * n_angles + 1)
-    if config.shots is None:
-        gradient = objective_gradient(config, now.angles)
-    else:
-        shifted = uniforms[:, 1:].reshape(len(alive), n_angles, 2, -1)
-        gradient = sampled_gradient(config, problem, simulator, now.angles, shifted, prior, now.samples)
+    draws = None if config.shots is None else Draws(keys[alive], epoch, config.shots)
+    gradient = _gradient(config, problem, now, draws)
     angles = ascend(now.angles, gradient, now.learning_rate)
     # From 2**52 on, neighbouring numbers are a radian apart: an angle means nothing any more.
     finite = np.asarray((np.abs(angles) < 2**52).all(axis=(1, 2, 3)))
-    samples, terms, scores = _measure(
-        config, problem, simulator, angles[finite], prior[finite], uniforms[finite, 0]
-    )
-    objective = terms.value(config.objective, config.regularization)
+    samples, terms, scores = _measure(config, problem, angles[finite], draws and draws.take(finite))
+    objective = _value(config, terms)
     ok = np.isfinite(objective)
     finite[finite] = ok
 
@@ -236,6 +260,18 @@ def _one_epoch(
         **{name: values[ok] for name, values in scores.items()},
     }
     return _put_back(state, alive[finite], new, epoch, diverged_at), row
+
+
+def _gradient(config: RunConfig, problem: AnyProblem, now: TrainingState, draws: Draws | None) -> Float:
+    """The gradient (S, L, 2, n) at now.angles: exact without draws."""
+    gradient = np.empty_like(now.angles)
+    measured = as_words(now.samples)
+    for rows, circuits in circuit_blocks(config, now.angles):
+        if draws is None:
+            gradient[rows] = exact_gradient(config, build_problem(config), circuits)
+        else:
+            gradient[rows] = sampled_gradient(config, problem, circuits, draws.take(rows), measured[rows])
+    return gradient
 
 
 def _put_back(
@@ -284,7 +320,7 @@ def train(config: RunConfig, progress: Callable[[TrainingState, Rows], None] | N
     >>> result.history.shape, result.best_angles.shape
     ((6, 13), (2, 1, 2, 14))
     """
-    build_problem(config)
+    training_problem(config)
     threads = min(os.cpu_count() or 1, config.n_seeds)
     shards = np.array_split(np.arange(config.n_seeds), threads)
     chunk = max(1, config.epochs // 50)

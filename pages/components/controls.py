@@ -6,7 +6,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from pages.components.pictures import dataset_pictures
-from qhn_core.config import DatasetName, Objective, RunConfig, explain
+from qhn_core.config import FlatDatasetName, Objective, RunConfig, explain
 
 DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 STRENGTHS = [0.0, *(float(f"{m}e{p}") for p in range(-3, 3) for m in DECADE), 1000.0]
@@ -134,7 +134,7 @@ def _main_controls() -> dict[str, Any]:
     st.image(dataset_pictures(), width="stretch")
     chosen["dataset"] = st.segmented_control(
         "Dataset",
-        get_args(DatasetName),
+        get_args(FlatDatasetName),
         default=default("dataset"),
         required=True,
         label_visibility="collapsed",

@@ -4,7 +4,7 @@ from typing import get_args
 
 import streamlit as st
 
-from qhn_core.config import DatasetName
+from qhn_core.config import FlatDatasetName
 from qhn_core.datasets import load_dataset
 from qhn_core.figures import CLASS_COLORS
 
@@ -14,7 +14,7 @@ SIDE = 100
 @st.cache_data(show_spinner=False)
 def dataset_pictures() -> str:
     """The training points of the three datasets side by side, as one SVG."""
-    names = get_args(DatasetName)
+    names = get_args(FlatDatasetName)
     panels = [_panel(name, (SIDE + 12) * i) for i, name in enumerate(names)]
     width = (SIDE + 12) * len(names) - 12
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {SIDE}">{"".join(panels)}</svg>'

@@ -10,12 +10,13 @@ import qsimcirq
 
 from qhn_core.simulators.base import Simulator, row_blocks
 from qhn_core.simulators.cirq_reference import CirqReference
+from qhn_core.simulators.compiled import Compiled
 from qhn_core.simulators.qsim import QSim
 
 __all__ = ["Availability", "Simulator", "available_simulators", "get_simulator", "row_blocks"]
 
-GPU_QUBITS = 20
-"""From here on "auto" prefers a GPU; below, a call costs more than the CPU needs for the circuit."""
+LARGE_QUBITS = 20
+"""From here on "auto" takes a GPU, or else qsim on all cores; below, a call costs more than a circuit."""
 HOW_TO_GET_A_GPU = "build qsimcirq from source on a machine with an NVIDIA GPU (README, section GPU)"
 PROBE = """
 import numpy as np
@@ -62,10 +63,13 @@ def available_simulators() -> list[Availability]:
     """Every simulator, with whether this machine has it and why.
 
     >>> [s.name for s in available_simulators() if s.available][:2]
-    ['qsim', 'cirq']
+    ['numba', 'qsim']
     """
     return [
-        Availability("qsim", True, f"qsimcirq {qsimcirq.__version__} on the CPU; the default"),
+        Availability("numba", True, "this package's own kernels, in double precision; the default"),
+        Availability(
+            "qsim", True, f"qsimcirq {qsimcirq.__version__} on the CPU; the default from 20 qubits"
+        ),
         Availability("cirq", True, "cirq.Simulator in double precision; the reference, slow"),
         _probe_gpu("qsim-cuda"),
         _probe_gpu("qsim-custatevec"),
@@ -75,15 +79,18 @@ def available_simulators() -> list[Availability]:
 def get_simulator(name: str = "auto", n_qubits: int = 0) -> Simulator:
     """The simulator called `name`.
 
-    "auto" is qsim on the CPU, and from 20 qubits on a GPU where one is found; it never fails
-    for want of a GPU. Raises ValueError where the name is unknown or the simulator is missing here.
+    "auto" is this package's own kernels, and from 20 qubits a GPU where one is found, else qsim; it
+    never fails for want of a GPU. Raises ValueError where the name is unknown or the simulator is
+    missing here.
 
     >>> get_simulator("auto").name
-    'qsim'
+    'numba'
     """
     if name == "auto":
-        gpus = ("qsim-cuda", "qsim-custatevec") if n_qubits >= GPU_QUBITS else ()
-        name = next((gpu for gpu in gpus if _probe_gpu(gpu).available), "qsim")
+        gpus = (gpu for gpu in ("qsim-cuda", "qsim-custatevec") if _probe_gpu(gpu).available)
+        name = "numba" if n_qubits < LARGE_QUBITS else next(gpus, "qsim")
+    if name == "numba":
+        return Compiled()
     known = {s.name: s for s in available_simulators()}
     if name not in known:
         raise ValueError(f"simulator={name!r}: allowed are 'auto', {', '.join(map(repr, known))}")

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from qhn_core import kernels
-from qhn_core.ansatz import check_angles
+from qhn_core.ansatz import bit_probabilities, check_angles, entangle_indices
 from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.kernels import sampling
 
 CHUNK_BYTES = 32 * 2**20
 """Probabilities that are held at once, however many circuits there are."""
@@ -22,6 +22,15 @@ def row_blocks(n_rows: int, n_qubits: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(n_rows, 1), size)]
 
 
+def sample_one_layer(angles: Float, uniforms: Float) -> Index:
+    """What `Simulator.sample_indices` promises for one layer, bit by bit, without 2**n probabilities.
+
+    The CDF that is inverted is that of the product before the CX gates: another order of the outcomes.
+    """
+    before_cx = sampling.sample_product(bit_probabilities(angles[:, 0]), uniforms)
+    return entangle_indices(before_cx, angles.shape[-1], layer=1)
+
+
 class Simulator(ABC):
     """Measures the ansatz of eq. (8) for a batch of angles (B, n_layers, 2, n_qubits), in radians."""
 
@@ -31,12 +40,19 @@ class Simulator(ABC):
     def probabilities(self, angles: Float) -> Float:
         """Born probabilities, eq. (14): (B, 2**n), each row summing to 1."""
 
+    @abstractmethod
+    def state(self, angles: Float) -> Float:
+        """Amplitudes at angles (L, 2, n), as real and imaginary parts (2, 2**n), up to a global phase.
+
+        They are those before the CX gates of the last layer, which only rename the outcomes.
+        """
+
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:
         """Measured basis states (B, shots): the inverse CDF of each circuit at `uniforms` (B, shots)."""
         angles = check_angles(angles)
         blocks = row_blocks(len(angles), angles.shape[-1])
         return np.concatenate(
-            [kernels.sample_table(self.probabilities(angles[b]), uniforms[b]) for b in blocks]
+            [sampling.sample_table(self.probabilities(angles[b]), uniforms[b]) for b in blocks]
         )
 
     def sample(self, angles: Float, shots: int, rng: np.random.Generator) -> Bits:

@@ -4,7 +4,8 @@ import cirq
 import numpy as np
 
 from qhn_core.ansatz import brickwork_circuit, check_angles, parameter_resolver
-from qhn_core.bits import Float
+from qhn_core.bits import Complex, Float
+from qhn_core.kernels.states import entangled_copy
 from qhn_core.simulators.base import Simulator
 
 
@@ -16,13 +17,24 @@ class CirqReference(Simulator):
     def probabilities(self, angles: Float) -> Float:
         """See `Simulator`."""
         angles = check_angles(angles)
-        n_layers, _, n_qubits = angles.shape[1:]
+        out = np.empty((len(angles), 2 ** angles.shape[-1]))
+        for row, theta in zip(out, angles, strict=True):
+            row[:] = np.abs(self._amplitudes(theta)) ** 2
+        return out
+
+    def state(self, angles: Float) -> Float:
+        """See `Simulator`."""
+        n_layers, _, n_qubits = angles.shape
+        amplitudes = self._amplitudes(angles)
+        parts = [entangled_copy(part, n_layers, n_qubits) for part in (amplitudes.real, amplitudes.imag)]
+        return np.array(parts)
+
+    def _amplitudes(self, angles: Float) -> Complex:
+        n_layers, _, n_qubits = angles.shape
         circuit = brickwork_circuit(n_qubits, n_layers)
         # Untangled states would be multiplied in an order that changes from call to call.
         simulator = cirq.Simulator(dtype=np.complex128, split_untangled_states=False)
-        qubits = cirq.LineQubit.range(n_qubits)
-        out = np.empty((len(angles), 2**n_qubits))
-        for row, theta in zip(out, angles, strict=True):
-            result = simulator.simulate(circuit, parameter_resolver(theta), qubit_order=qubits)
-            row[:] = np.abs(result.final_state_vector) ** 2
-        return out
+        order = cirq.LineQubit.range(n_qubits)
+        result = simulator.simulate(circuit, parameter_resolver(angles), qubit_order=order)
+        amplitudes: Complex = result.final_state_vector
+        return amplitudes

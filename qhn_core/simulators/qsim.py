@@ -1,4 +1,4 @@
-"""qsim: the default simulator, on the CPU or, where it was compiled for one, on a GPU.
+"""qsim: the default simulator of large circuits, on the CPU or, where it was compiled for one, on a GPU.
 
 qsimcirq's public `QSimSimulator` spends most of a 14-qubit call translating the circuit in
 Python (see `tests/benchmarks/bench_simulator.py`). This adapter talks to the compiled module
@@ -18,19 +18,17 @@ import numpy as np
 import qsimcirq
 from numpy.typing import NDArray
 
-from qhn_core import kernels
 from qhn_core.ansatz import (
-    bit_probabilities,
     brickwork_circuit,
     check_angles,
     cx_pairs,
-    entangle_indices,
     parameter_resolver,
     product_probabilities,
     product_state,
 )
 from qhn_core.bits import Complex, Float, Index
-from qhn_core.simulators.base import Simulator
+from qhn_core.kernels import states
+from qhn_core.simulators.base import Simulator, sample_one_layer
 
 Single = NDArray[np.float32]
 CX = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], dtype=np.complex64)
@@ -87,19 +85,29 @@ class QSim(Simulator):
         angles = check_angles(angles)
         if angles.shape[1] == 1:  # nothing is left to simulate
             return product_probabilities(angles[:, 0])
-        states = self._simulate(angles) if self._fast else self._simulate_publicly(angles)
+        amplitudes = self._simulate(angles) if self._fast else self._simulate_publicly(angles)
         out = np.empty((len(angles), 2 ** angles.shape[-1]))
-        for row, state in zip(out, states, strict=True):
-            kernels.born_rule(state, row)
+        for row, state in zip(out, amplitudes, strict=True):
+            states.born_rule(state, row)
         return out
 
+    def state(self, angles: Float) -> Float:
+        """See `Simulator`; in single precision."""
+        n_layers, _, n_qubits = angles.shape
+        batch = check_angles(angles[None])
+        amplitudes = next(self._simulate(batch) if self._fast else self._simulate_publicly(batch))
+        parts = amplitudes.astype(np.float64).reshape(-1, 2).T
+        parts /= np.sqrt((parts**2).sum())
+        return np.array([states.entangled_copy(part, n_layers, n_qubits) for part in parts])
+
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:
-        """See `Simulator`; one layer is sampled bit by bit, without its 2**n probabilities."""
+        """See `Simulator`."""
         angles = check_angles(angles)
-        if angles.shape[1] > 1:
-            return super().sample_indices(angles, uniforms)
-        before_cx = kernels.sample_product(bit_probabilities(angles[:, 0]), uniforms)
-        return entangle_indices(before_cx, angles.shape[-1], layer=1)
+        return (
+            sample_one_layer(angles, uniforms)
+            if angles.shape[1] == 1
+            else super().sample_indices(angles, uniforms)
+        )
 
     def _options(self, n_qubits: int) -> dict[str, Any]:
         large = n_qubits >= 20
@@ -140,10 +148,10 @@ def private_module_works() -> bool:
     adapter.name, adapter._module, adapter._gpu = "qsim", qsimcirq.qsim, {}
     try:
         reason = "its answer differs from the public simulator's"
-        states = [
+        found = [
             abs(next(f(angles)).view(np.complex64)) for f in (adapter._simulate, adapter._simulate_publicly)
         ]
-        works = bool(np.allclose(states[0], states[1], atol=1e-5))
+        works = bool(np.allclose(found[0], found[1], atol=1e-5))
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         works, reason = False, repr(error)
     if not works:

@@ -65,7 +65,13 @@ BAD = {  # options -> what standard error must name: the field with its value, a
     ("--epochs", "2.5"): ["epochs='2.5'", "1 <= epochs"],
     ("--seed=-1",): ["seed='-1'", "0 <= seed"],
     ("--n-hidden", "0"): ["n_hidden='0'", "1 <= n_hidden"],
-    ("--n-hidden", "20"): ["n_hidden=20", "82 qubits", "GB", "n_hidden may be 1 to"],
+    ("--n-hidden", "20", "--n-layers", "2"): [
+        "n_hidden=20",
+        "82 qubits",
+        "GB",
+        "n_hidden may be 1 to",
+        "n_layers=2 by 1",
+    ],
     ("--simulator", "abacus"): ["simulator='abacus'", "'qsim'", "'cirq'"],
     ("--simulator", "qsim-cuda"): ["qsim-cuda", "CUDA"],
 }
@@ -92,7 +98,7 @@ def test_json_is_one_object_with_the_numbers_of_train(capsys):
     assert found["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
     assert qhn.RunConfig(**found["config"]) == CONFIG
     assert found["hash"] == CONFIG.hash
-    assert found["simulator"] == "qsim"
+    assert found["simulator"] == "numba"
     assert found["wall_seconds"] > 0
     assert 50 < found["peak_memory_mb"] < 100_000
     assert found["warning"] == ""
@@ -235,7 +241,7 @@ def test_a_diverging_run_warns_keeps_its_history_and_fails(capsys, tmp_path):
 def test_simulators_are_listed_with_the_reason(capsys):
     assert main(["simulators"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert list(lines) == ["qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+    assert list(lines) == ["numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
     for simulator in qhn.available_simulators():
         answer, why = lines[simulator.name].split(maxsplit=1)
         assert (answer, why) == ("yes" if simulator.available else "no", simulator.why)

@@ -8,9 +8,16 @@ import oracles
 import pytest
 
 from qhn_core import RunConfig, get_simulator, mmd_squared_unbiased, objective_gradient
-from qhn_core.gradients import kl_of_circuits, sampled_gradient, shifted_angles
+from qhn_core.circuits import Draws, circuit_blocks, seed_keys
+from qhn_core.gradients import (
+    mean_kernel,
+    sampled_gradient,
+    shifted_angles,
+    shifted_kl_difference,
+    shifted_values,
+)
+from qhn_core.kernels import words
 from qhn_core.problem import build_problem
-from qhn_core.simulators import Simulator
 from qhn_core.training import advance, initial_state
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -172,12 +179,14 @@ def test_gradients_are_finite_where_some_networks_are_impossible(objective, n_la
     np.testing.assert_allclose(exact, 0, atol=1e-9)
 
 
-@pytest.mark.parametrize("n_layers", [1, 2])
-def test_kl_of_circuits_is_scipys(n_layers):
-    angles = oracles.random_angles(0, 70, n_layers, 2, 6)  # more than one chunk
-    angles[0, 0, 0] = [0, np.pi, np.pi, 0, 2 * np.pi, 0]
-    expected = [oracles.kl(oracles.probabilities(a)) for a in angles]
-    np.testing.assert_allclose(kl_of_circuits(get_simulator("cirq"), angles), expected, atol=1e-9)
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+def test_algorithm_1s_exact_kl_is_scipys(n_layers):
+    angles = oracles.random_angles(0, 3, n_layers, 2, 6)
+    actual = shifted_kl_difference(configured("elbo", n_layers), angles)
+    for theta, found in zip(angles, actual, strict=True):
+        plus, minus = oracles.shifted_probabilities(theta, np.pi / 2)
+        expected = [(oracles.kl(p) - oracles.kl(m)) / 2 for p, m in zip(plus, minus, strict=True)]
+        np.testing.assert_allclose(found.ravel(), expected, atol=1e-9)
 
 
 def test_shifted_angles_are_eq_13():
@@ -191,16 +200,6 @@ def test_shifted_angles_are_eq_13():
             np.testing.assert_array_equal(shifted[:, p, side], expected)
 
 
-class Tabulated(Simulator):
-    """Samples few distinct circuits many times over, for one simulation of each."""
-
-    name = "tabulated"
-
-    def probabilities(self, angles):
-        distinct, which = np.unique(angles.reshape(len(angles), -1), axis=0, return_inverse=True)
-        return get_simulator("qsim").probabilities(distinct.reshape(-1, *angles.shape[1:]))[which]
-
-
 def assert_unbiased(draws, expected, regularizer):
     """The mean of draws (S, ...) is `expected`, to within 4 standard errors fine enough to tell."""
     mean, error = draws.mean(axis=0), draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
@@ -211,46 +210,55 @@ def assert_unbiased(draws, expected, regularizer):
     np.testing.assert_array_less(np.abs(mean - expected), 4 * error + 1e-5 * np.abs(expected).max())
 
 
+def draw_gradients(config, angles, repeats):
+    """Sampled gradients (repeats, L, 2, n) at the same angles, each seed by draws of its own."""
+    draws = Draws(seed_keys(0, np.arange(repeats)), 7, config.shots)
+    parts = []
+    for rows, circuits in circuit_blocks(config, np.tile(angles, (repeats, 1, 1, 1))):
+        own, before = draws.take(rows), replace(draws.take(rows), epoch=6)
+        parts.append(
+            sampled_gradient(config, build_problem(config), circuits, own, circuits.samples(before))
+        )
+    return np.concatenate(parts)
+
+
 @OBJECTIVES
 @pytest.mark.parametrize("gradient", ["chain-rule", "algorithm-1"])
-@pytest.mark.parametrize("n_layers", [1, 2])
+@LAYERS
 def test_sampled_gradients_are_unbiased(objective, gradient, n_layers):
-    repeats, shots = (1500 if n_layers == 1 else 1000), 6
+    repeats, shots = {1: 1500, 2: 1000, 3: 2500}[n_layers], 6
+    if objective == "elbo" and gradient == "algorithm-1":
+        repeats = 500  # exact KL of every shifted circuit takes its time
     config = configured(objective, n_layers, gradient=gradient, shots=shots)
-    problem, simulator = build_problem(config), get_simulator("qsim") if n_layers == 1 else Tabulated()
     angles = oracles.random_angles(n_layers, n_layers, 2, 6)
-    tiled = np.tile(angles, (repeats, 1, 1, 1))
-    rng = np.random.default_rng(0)
-    draws = sampled_gradient(
-        config,
-        problem,
-        simulator,
-        tiled,
-        uniforms=rng.random((repeats, angles.size, 2, shots)),
-        prior=rng.integers(64, size=(repeats, shots)),
-        measured=simulator.sample_indices(tiled, rng.random((repeats, shots))),
-    )
+    draws = draw_gradients(config, angles, repeats)
     oracle = oracles.gradient if gradient == "chain-rule" else oracles.algorithm_1
     expected = oracle(objective, angles, scores(1, 150), STRENGTH[objective], H)
     assert_unbiased(draws, expected, expected - oracle("mle", angles, scores(1, 150), 0, H))
 
 
-def test_sampled_algorithm_1_is_eq_21_at_each_shifted_circuit():
-    config = configured("selbo", 1, gradient="algorithm-1", shots=5)
-    angles, rng, simulator = oracles.random_angles(0, 2, 1, 2, 6), np.random.default_rng(1), get_simulator()
-    uniforms, prior = rng.random((2, 12, 2, 5)), rng.integers(64, size=(2, 5))
-    actual = sampled_gradient(
-        config, build_problem(config), simulator, angles, uniforms, prior, np.zeros((2, 5), dtype=int)
-    )
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_sampled_algorithm_1_is_eq_21_at_each_shifted_circuit(n_layers):
+    config = configured("selbo", n_layers, gradient="algorithm-1", shots=5)
+    rng = np.random.default_rng(1)
+    samples, prior = rng.integers(64, size=(24, 1, 5)), rng.integers(64, size=(1, 5))
+    actual = shifted_values(config, build_problem(config), samples, prior, np.zeros((1, 5), dtype=int))
     bits = oracles.all_bits(6)
-    for i, p in np.ndindex(2, 12):
-        sides = []
-        for side, sign in enumerate((1, -1)):
-            shift = sign * np.pi / 2 * np.eye(12)[p].reshape(1, 1, 2, 6)
-            drawn = simulator.sample_indices(angles[i] + shift, uniforms[i, p, side][None])[0]
-            mmd = mmd_squared_unbiased(bits[drawn], bits[prior[i]], H)
-            sides.append(scores(1, 150)[drawn].mean() - STRENGTH["selbo"] * mmd)
-        assert actual[i].ravel()[p] == pytest.approx((sides[0] - sides[1]) / 2, rel=1e-9, abs=1e-9)
+    mmd = [mmd_squared_unbiased(bits[x], bits[prior[0]], H) for x in samples[:, 0]]
+    expected = scores(1, 150)[samples[:, 0]].mean(axis=1) - STRENGTH["selbo"] * np.array(mmd)
+    offset = actual - expected  # eq. (21)'s prior-prior term, the same for all, cancels in differences
+    np.testing.assert_allclose(offset, offset[0], rtol=1e-9)
+
+
+def test_the_table_of_kernel_means_is_the_sum_over_pairs():
+    """Many circuits look the mean kernel up, few count pairs: both are the double sum."""
+    config = configured("selbo", 1, shots=9)
+    rng = np.random.default_rng(2)
+    samples, others = rng.integers(64, size=(400, 1, 9)), rng.integers(64, size=(1, 9))
+    expected = [np.mean([oracles.kernel(x, y, H) for x in row for y in others[0]]) for row in samples[:, 0]]
+    for some, mean in ((samples, expected), (samples[:2], expected[:2])):
+        found = mean_kernel(config, some, words.distinct(some), others)
+        np.testing.assert_allclose(found, mean, rtol=1e-12)
 
 
 @OBJECTIVES
@@ -291,13 +299,10 @@ def test_a_training_step_measures_every_shifted_circuit_afresh():
 
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_the_sampled_elbo_gradient_is_finite_where_some_networks_are_impossible(n_layers):
-    config = configured("elbo", n_layers, shots=5)
-    problem, simulator = build_problem(config), get_simulator("qsim")
-    angles = np.pi * np.random.default_rng(1).integers(3, size=(1, n_layers, 2, 6)).astype(float)
-    draws = (np.full((1, angles.size, 2, 5), 0.5), np.zeros((1, 5), dtype=int), np.zeros((1, 5), dtype=int))
-    elbo = sampled_gradient(config, problem, simulator, angles, *draws)
-    mle = configured("mle", n_layers, shots=5)
-    np.testing.assert_allclose(elbo, sampled_gradient(mle, problem, simulator, angles, *draws), atol=1e-9)
+    angles = np.pi * np.random.default_rng(1).integers(3, size=(n_layers, 2, 6)).astype(float)
+    elbo = draw_gradients(configured("elbo", n_layers, shots=5), angles, 1)
+    mle = draw_gradients(configured("mle", n_layers, shots=5), angles, 1)
+    np.testing.assert_allclose(elbo, mle, atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 6), (1, 2, 2, 6), (1, 1, 2, 14)])

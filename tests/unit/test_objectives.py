@@ -100,7 +100,7 @@ def test_sampled_terms_are_means_over_samples_and_eq_21(likelihood, scores):
     rng = np.random.default_rng(0)
     samples, prior = rng.integers(64, size=(3, 7)), rng.integers(64, size=(3, 7))
     kl = np.array([1.0, 2.0, 3.0])
-    terms = sampled_terms(config, build_problem(config), samples, prior, kl)
+    terms = sampled_terms(config, build_problem(config), samples[:, None], prior[:, None], kl)
     bits = oracles.all_bits(6)
     expected = [mmd_squared_unbiased(bits[x], bits[y], 1.1) for x, y in zip(samples, prior, strict=True)]
     np.testing.assert_allclose(terms.mmd_squared, expected, atol=1e-12)
@@ -113,7 +113,7 @@ def test_sampled_terms_are_means_over_samples_and_eq_21(likelihood, scores):
 
 def test_one_shot_has_no_mmd_estimate():
     config = RunConfig(n_hidden=1, objective="mle", shots=1)
-    terms = sampled_terms(config, build_problem(config), np.array([[3]]), np.array([[4]]), np.zeros(1))
+    terms = sampled_terms(config, build_problem(config), np.array([[[3]]]), np.array([[[4]]]), np.zeros(1))
     assert np.isnan(terms.mmd_squared).all()
     assert np.isfinite(terms.expected_log_likelihood).all()
 

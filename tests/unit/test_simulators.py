@@ -9,9 +9,10 @@ from scipy import stats
 
 import qhn_core as qhn
 from qhn_core import simulators
+from qhn_core.ansatz import entangle_indices
 from qhn_core.simulators import qsim
 
-BOTH = pytest.mark.parametrize("name", ["qsim", "cirq"])
+ALL = pytest.mark.parametrize("name", ["numba", "qsim", "cirq"])
 QSIM = qsimcirq.qsim
 
 
@@ -26,7 +27,7 @@ def fresh_checks():
         cache.cache_clear()
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
 @pytest.mark.parametrize("n", [2, 4, 9, 14])
 def test_probabilities_are_cirqs(name, n, n_layers):
@@ -37,7 +38,19 @@ def test_probabilities_are_cirqs(name, n, n_layers):
     np.testing.assert_allclose(actual.sum(axis=1), 1, atol=1e-6)
 
 
-@BOTH
+@ALL
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("n", [2, 5])
+def test_the_state_is_cirqs_before_the_last_cx_gates(name, n, n_layers):
+    angles = oracles.random_angles(n, n_layers, 2, n)
+    re, im = qhn.get_simulator(name).state(angles)
+    amplitudes = np.zeros(2**n, dtype=complex)
+    amplitudes[entangle_indices(np.arange(2**n), n, n_layers)] = re + 1j * im
+    overlap = np.vdot(oracles.state(angles), amplitudes)
+    assert abs(overlap) == pytest.approx(1, abs=1e-6)
+
+
+@ALL
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_a_row_of_the_batch_is_the_circuit_on_its_own(name, n_layers):
     angles = oracles.random_angles(0, 5, n_layers, 2, 6)
@@ -56,7 +69,7 @@ def test_an_empty_batch_gives_an_empty_answer(n_layers):
     assert simulator.sample_indices(angles, np.zeros((0, 9))).shape == (0, 9)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_samples_follow_the_probabilities(name, n_layers):
     angles = oracles.random_angles(1, 2, n_layers, 2, 5)
@@ -151,7 +164,7 @@ def test_the_public_simulator_takes_over_from_a_changed_private_module(case, mon
     angles = oracles.random_angles(8, 3, 3, 2, 6)
     expected = [oracles.probabilities(a) for a in angles]
     np.testing.assert_allclose(simulator.probabilities(angles), expected, rtol=0, atol=1e-6)
-    assert qhn.get_simulator("auto").name == "qsim"  # and no second warning
+    assert qhn.get_simulator("auto", n_qubits=24).name == "qsim"  # and no second warning
 
 
 def test_the_private_module_in_use_is_the_one_that_was_checked():
@@ -160,7 +173,8 @@ def test_the_private_module_in_use_is_the_one_that_was_checked():
 
 def test_each_simulator_says_whether_it_is_there_and_why():
     found = {s.name: s for s in qhn.available_simulators()}
-    assert list(found) == ["qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+    assert list(found) == ["numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+    assert found["numba"].available
     assert found["qsim"].available
     assert found["cirq"].available
     assert all(len(s.why) > 10 for s in found.values())
@@ -171,7 +185,9 @@ def test_each_simulator_says_whether_it_is_there_and_why():
 
 
 def test_an_unknown_simulator_is_refused_with_the_names():
-    with pytest.raises(ValueError, match=r"simulator='qiskit': allowed are 'auto', 'qsim', 'cirq'"):
+    with pytest.raises(
+        ValueError, match=r"simulator='qiskit': allowed are 'auto', 'numba', 'qsim', 'cirq'"
+    ):
         qhn.get_simulator("qiskit")
 
 
@@ -218,7 +234,7 @@ def test_the_real_probe_fails_where_there_is_no_gpu(monkeypatch, fresh_checks):
 
 
 @pytest.mark.parametrize(
-    ("n_qubits", "name"), [(14, "qsim"), (19, "qsim"), (20, "qsim-cuda"), (26, "qsim-cuda")]
+    ("n_qubits", "name"), [(14, "numba"), (19, "numba"), (20, "qsim-cuda"), (26, "qsim-cuda")]
 )
 def test_auto_takes_a_working_gpu_from_20_qubits(n_qubits, name, monkeypatch, fresh_checks):
     monkeypatch.setattr(qsimcirq, "qsim_gpu", object())

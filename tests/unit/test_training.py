@@ -506,7 +506,7 @@ def test_the_first_objective_is_measured_with_eq_21(monkeypatch):
     monkeypatch.setattr(training, "sampled_terms", spy)
     state = initial_state(config)
     bits = oracles.all_bits(6)
-    mmd = mmd_squared_unbiased(bits[drawn["samples"][0]], bits[drawn["prior"][0]], 1.5)
+    mmd = mmd_squared_unbiased(bits[drawn["samples"][0, 0]], bits[drawn["prior"][0, 0]], 1.5)
     likelihood = build_problem(config).train_log_likelihood[state.samples[0]].mean()
     assert state.best_objective[0] == pytest.approx(likelihood - 2 * mmd, rel=1e-12)
 

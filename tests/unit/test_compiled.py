@@ -3,7 +3,7 @@ import oracles
 import pytest
 
 from qhn_core import RunConfig
-from qhn_core.simulators.direct import Direct, turn_phases, turn_real
+from qhn_core.simulators.compiled import Compiled
 from qhn_core.terms import PointEvaluator, product_terms
 
 
@@ -12,13 +12,13 @@ from qhn_core.terms import PointEvaluator, product_terms
 def test_probabilities_are_those_of_cirq(n_layers, n_qubits):
     angles = oracles.random_angles(n_layers, 3, n_layers, 2, n_qubits) * 3 - 7
     expected = [oracles.probabilities(theta) for theta in angles]
-    np.testing.assert_allclose(Direct().probabilities(angles), expected, atol=1e-14)
+    np.testing.assert_allclose(Compiled().probabilities(angles), expected, atol=1e-14)
 
 
 def test_14_qubits():
     angles = oracles.random_angles(0, 1, 3, 2, 14)
     np.testing.assert_allclose(
-        Direct().probabilities(angles)[0], oracles.probabilities(angles[0]), atol=1e-14
+        Compiled().probabilities(angles)[0], oracles.probabilities(angles[0]), atol=1e-14
     )
 
 
@@ -32,22 +32,6 @@ def test_a_row_does_not_depend_on_the_others(n_layers):
         alone = evaluate(angles[rows])
         for name in ("expected_log_likelihood", "expected_test_log_likelihood", "entropy", "correlators"):
             assert getattr(alone, name).tobytes() == getattr(together, name)[rows].tobytes()
-
-
-def test_rotations_of_a_layer_are_kronecker_products():
-    rng = np.random.default_rng(0)
-    state = rng.standard_normal(16) + 1j * rng.standard_normal(16)
-    theta, phi = rng.uniform(0, 6, (2, 4))
-    ry, rz = np.eye(1), np.eye(1)
-    for t, p in zip(theta, phi, strict=True):
-        ry = np.kron(ry, [[np.cos(t / 2), -np.sin(t / 2)], [np.sin(t / 2), np.cos(t / 2)]])
-        rz = np.kron(rz, np.diag([1, np.exp(1j * p)]))
-    turned = state.copy()
-    turn_real(turned.view(np.float64), theta)
-    np.testing.assert_allclose(turned, ry @ state, atol=1e-14)
-    source = rng.permutation(16).astype(np.int32)
-    turn_phases(turned, state, source, phi)
-    np.testing.assert_allclose(turned, rz @ state[source], atol=1e-14)
 
 
 @pytest.mark.parametrize("n_qubits", [1, 2, 5, 6])

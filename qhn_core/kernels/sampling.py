@@ -1,0 +1,115 @@
+"""Bitstrings drawn by inverting cumulated probabilities."""
+
+import numpy as np
+from numba import njit
+
+from qhn_core.bits import WORD_BITS
+from qhn_core.kernels.philox import fill_uniform
+
+BITS_PER_UNIFORM = 21
+"""A uniform number has 53 bits: after 21 decisions 32 are left for the last one. 3 groups make a word."""
+
+
+@njit(cache=True, nogil=True)
+def _draw_bit(one, u, bit):
+    """Decide one bit of all shots with probability `one`, and stretch what is left of u over [0, 1)."""
+    zero = 1.0 - one if one > 0.0 else np.inf  # rounding can lift u to 1: an impossible bit stays 0
+    scale_zero = 1.0 / zero if zero > 0.0 else 0.0
+    scale_one = 1.0 / one if one > 0.0 else 0.0
+    for s in range(u.size):
+        above = u[s] >= zero
+        u[s] = (u[s] - zero) * scale_one if above else u[s] * scale_zero
+        bit[s] = above
+
+
+@njit(cache=True, nogil=True)
+def sample_product(ones, uniforms):
+    """Invert the CDF of product distributions: one uniform number gives one bitstring.
+
+    ones (C, n): probability that each bit is 1; uniforms (C, shots) in [0, 1).
+    Returns indices (C, shots), the same that a search in the cumulated 2**n probabilities finds,
+    in n steps and without forming them.
+    """
+    n_circuits, shots = uniforms.shape
+    indices = np.zeros((n_circuits, shots), dtype=np.int64)
+    bit = np.empty(shots, dtype=np.int64)
+    for c in range(n_circuits):
+        u = uniforms[c].copy()
+        for j in range(ones.shape[1]):
+            _draw_bit(ones[c, j], u, bit)
+            for s in range(shots):
+                indices[c, s] = 2 * indices[c, s] + bit[s]
+    return indices
+
+
+@njit(cache=True, nogil=True)
+def sample_one_layer(ones, key, epoch, stream, out):
+    """Measure one circuit of one layer: ones (n,) before its CX gates; fills words out (W, shots)."""
+    shots = out.shape[1]
+    u = np.empty(shots)
+    bit = np.empty(shots, dtype=np.int64)
+    previous = np.zeros(shots, dtype=np.int64)
+    for j in range(ones.size):
+        if j % BITS_PER_UNIFORM == 0:
+            fill_uniform(u, key, epoch, stream, j // BITS_PER_UNIFORM)
+        word = out[j // WORD_BITS]
+        if j % WORD_BITS == 0:
+            word[:] = 0
+        _draw_bit(ones[j], u, bit)
+        if j > 0 and j % 2 == 0:  # the target of a CX whose control is the qubit before
+            for s in range(shots):
+                word[s] = 2 * word[s] + (bit[s] ^ previous[s])
+        else:
+            for s in range(shots):
+                word[s] = 2 * word[s] + bit[s]
+        bit, previous = previous, bit
+
+
+@njit(cache=True, nogil=True)
+def cumulate(probabilities):
+    """(running sums (size,), guide (size,)) of unnormalised probabilities, for `search`.
+
+    guide[g] is the first index whose running sum exceeds g / size of the total, so that a search
+    starts next to its goal (Chen and Asau, 1974).
+    """
+    size = probabilities.size
+    cumulated = np.empty(size)
+    total = 0.0
+    last = 0
+    for i in range(size):
+        total += probabilities[i]
+        cumulated[i] = total
+        if probabilities[i] > 0.0:
+            last = i
+    cumulated[last:] = np.inf  # whatever the rounding, no impossible outcome is found
+    guide = np.empty(size, dtype=np.int64)
+    i = 0
+    for g in range(size):
+        while cumulated[i] <= g / size * total:
+            i += 1
+        guide[g] = i
+    return cumulated, guide, total
+
+
+@njit(cache=True, nogil=True)
+def search(cumulated, guide, total, u):
+    """First index whose running sum exceeds u * total, u in [0, 1)."""
+    i = guide[int(u * guide.size)]
+    while cumulated[i] <= u * total:
+        i += 1
+    return i
+
+
+@njit(cache=True, nogil=True)
+def sample_table(probabilities, uniforms):
+    """Invert the CDF of probabilities (C, 2**n) at uniforms (C, shots); returns indices (C, shots).
+
+    Rows may be unnormalised (single precision): uniforms are scaled by the row's sum.
+    """
+    n_circuits, shots = uniforms.shape
+    indices = np.empty((n_circuits, shots), dtype=np.int64)
+    for c in range(n_circuits):
+        cumulated, guide, total = cumulate(probabilities[c])
+        for s in range(shots):
+            indices[c, s] = search(cumulated, guide, total, uniforms[c, s])
+    return indices

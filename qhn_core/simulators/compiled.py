@@ -1,0 +1,43 @@
+"""This package's own state vectors: compiled kernels, in double precision, one core a circuit.
+
+They know the ansatz, so a layer is n / 2 passes over the state, and they release the GIL, so that
+several circuits run side by side in threads. Up to about 20 qubits nothing here is faster.
+"""
+
+import numpy as np
+
+from qhn_core.ansatz import check_angles, product_probabilities
+from qhn_core.bits import Float, Index
+from qhn_core.kernels import states
+from qhn_core.simulators.base import Simulator, sample_one_layer
+
+
+class Compiled(Simulator):
+    """The ansatz on `kernels.states`."""
+
+    name = "numba"
+
+    def probabilities(self, angles: Float) -> Float:
+        """See `Simulator`."""
+        angles = check_angles(angles)
+        n_layers, _, n_qubits = angles.shape[1:]
+        if n_layers == 1:
+            return product_probabilities(angles[:, 0])
+        out = np.empty((len(angles), 2**n_qubits))
+        for row, theta in zip(out, angles, strict=True):
+            row[:] = states.entangled_copy(states.probabilities(states.evolve(theta)), n_layers, n_qubits)
+        return out
+
+    def state(self, angles: Float) -> Float:
+        """See `Simulator`."""
+        state: Float = states.evolve(check_angles(angles[None])[0])
+        return state
+
+    def sample_indices(self, angles: Float, uniforms: Float) -> Index:
+        """See `Simulator`."""
+        angles = check_angles(angles)
+        return (
+            sample_one_layer(angles, uniforms)
+            if angles.shape[1] == 1
+            else super().sample_indices(angles, uniforms)
+        )
