@@ -81,6 +81,7 @@ def figure_3(
         stats["kl_mean"] -= constant
         stats["objective_mean"] += config.regularization * constant
     column, label = {"elbo": ("kl", "KL − n ln 2"), "selbo": ("mmd_squared", "MMD²")}[config.objective]
+    stats = _rounded(stats)
     data = [
         *band(stats, "expected_log_likelihood", "expected log-likelihood", LIKELIHOOD_COLOR),
         *band(stats, column, label, REGULARIZER_COLOR, "y2"),
@@ -117,10 +118,15 @@ def _curves(
         points = 2 * config.n_train_per_class if config.likelihood == "sum" else 1
         parts = [f"{column}_mean", f"{column}_std"]
         stats = stats.assign(**{c: stats[c] / points for c in parts})
-        traces = band(stats, column, method, OBJECTIVE_COLORS[config.objective])
+        traces = band(_rounded(stats), column, method, OBJECTIVE_COLORS[config.objective])
         traces[-1]["line"]["dash"] = DASHES.get(method, "solid")
         data += [{**trace, "legendgroup": method} for trace in traces]
     return {"data": data, "layout": layout("epoch", title)}
+
+
+def _rounded(stats: pd.DataFrame) -> pd.DataFrame:
+    """Five significant digits: half the bytes of a report, and more than a screen has pixels."""
+    return stats.map(lambda value: float(f"{value:.5g}"))
 
 
 def figure_6(results: PaperResults, objective: str) -> Figure:

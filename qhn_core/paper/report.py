@@ -58,7 +58,8 @@ def _opening(body: Body, results: PaperResults) -> None:
     body.text(
         f"{published().source}. {base.n_seeds} initialisations, {base.epochs} epochs, "
         f"N_qc = {base.shots}, L = {base.n_layers}. Seed i starts from the same angles in every run, so "
-        "methods are compared pair by pair. Published numbers are marked as such; all others were computed by the command below."
+        "methods are compared pair by pair. Published numbers are marked as such; all others were computed "
+        "by the command below."
     )
     body.code(about.command)
     versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
@@ -78,8 +79,8 @@ def _opening(body: Body, results: PaperResults) -> None:
         "the expected log-likelihood, which is linear in q. With one layer, the two shifts of an RY give "
         "distributions of the same entropy and of the same MMD² to the uniform prior, so the regulariser "
         "moves the angles by shot noise only; it still takes part in choosing θ* and in the decay of η. "
-        "Measured with exact expectations at 100 random circuits and λ = 1000: the largest component of its "
-        f"gradient is {findings.regularizer_gradient():.1e} nats per radian. The command that shows it:"
+        "Measured with exact expectations at 100 random circuits and λ = 1000: the largest component of "
+        f"its gradient is {findings.regularizer_gradient():.1e} nats per radian. The command that shows it:"
     )
     body.code(findings.ZERO_GRADIENT_COMMAND)
 
@@ -236,8 +237,8 @@ def _cost(body: Body, results: PaperResults) -> None:
     about = results.about
     body.heading("Cost")
     body.text(
-        f"Of the whole command: {about.epochs_computed:,} of {about.epochs_total:,} epochs were computed in "
-        "it, the others were in the store from an earlier call. The published cost is from Section IV."
+        f"Of the whole command: {about.epochs_computed:,} of {about.epochs_total:,} epochs were computed "
+        "in it, the others were in the store from an earlier call. The published cost is from Section IV."
     )
     lines = cost_lines(about.cost, len(results.configs))
     body.table(["", "ours", "published"], lines)

@@ -73,7 +73,7 @@ class About(BaseModel):
     epochs_total: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PaperResults:
     """All that the tables and figures are made of. A run is known by its place in `configs`."""
 

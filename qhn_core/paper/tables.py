@@ -1,6 +1,7 @@
 """Tables II and III, ours beside published, and what the methods differ by, seed by seed."""
 
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ def _row(values: Float, printed: tuple[float, float | None] | None) -> dict[str,
     }
 
 
+@lru_cache(maxsize=4096)
 def compare(results: PaperResults, run: int, other: int, network: str, score: str) -> Paired | None:
     """A run minus another on the seeds that both finished, or None where those are fewer than two."""
     both = pd.concat(
