@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
 from qhn_core.bits import Float
+from qhn_core.bench.command import add_command as add_bench
 from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.exchange import export_zip, import_zip
 from qhn_core.execution import choose_workers
@@ -95,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     add_reproduce(commands)
+    add_bench(commands)
     _command(commands, "simulators", run_simulators, "List the simulators and say why one is missing.")
     return parser
 

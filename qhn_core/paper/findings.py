@@ -54,8 +54,8 @@ def ordering_sentences(results: PaperResults, score: str = "test_bce") -> list[s
     else:
         best = next(table.itertuples())
         second = (
-            f"Under no convention do all {clear} appear here, with 95 % intervals that exclude zero; the most "
-            f"do, {best.reproduced}, under: {_reading(best)}."
+            f"Under no convention do all {clear} appear here, with 95 % intervals that exclude zero; the "
+            f"largest number, {best.reproduced}, under: {_reading(best)}."
         )
     same = table[(table.likelihood == table.mle_likelihood) & (table.gradient == "algorithm-1")]
     third = (

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from qhn_core.bits import Float
 
@@ -49,6 +48,8 @@ def paired(a: Float, b: Float) -> Paired:
         p = 1.0 if mean == 0 else 0.0
         effect = float("nan") if mean == 0 else float(np.copysign(np.inf, mean))
         return Paired(len(d), mean, mean, mean, effect, share, p, _wilcoxon(d))
+    from scipy import stats  # half a second to import; the other commands need none of it
+
     half = float(stats.t.ppf(0.975, len(d) - 1)) * spread / np.sqrt(len(d))
     p_t = float(stats.ttest_rel(a, b).pvalue)
     return Paired(len(d), mean, mean - half, mean + half, mean / spread, share, p_t, _wilcoxon(d))
@@ -56,6 +57,8 @@ def paired(a: Float, b: Float) -> Paired:
 
 def _wilcoxon(differences: Float) -> float:
     """Exact for up to 50 differences that are all of different size, else by the normal approximation."""
+    from scipy import stats
+
     sizes = np.abs(differences[differences != 0])
     if not len(sizes):
         return 1.0

@@ -1,0 +1,112 @@
+"""What every tool is given, and what it has to answer: the same inputs, checked before any timing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.config import RunConfig
+from qhn_core.divergences import kernel_table, smooth
+from qhn_core.objectives import log_likelihoods
+from qhn_core.problem import build_problem
+from qhn_core.simulators.cirq_reference import CirqReference
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A batch of circuits of Section IV: N_qc = 100, λ = 1, h = n / 4, Gaussian data, summed likelihood."""
+
+    n_hidden: int
+    n_layers: int
+    batch: int
+    strength: float = 1.0
+    """λ."""
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The paper's run, by Algorithm 1."""
+        return RunConfig(
+            n_hidden=self.n_hidden,
+            n_layers=self.n_layers,
+            regularization=self.strength,
+            gradient="algorithm-1",
+        )
+
+    @cached_property
+    def elbo(self) -> RunConfig:
+        """The same circuits, exact ELBO and its true gradient."""
+        changes = {"objective": "elbo", "shots": None, "gradient": "chain-rule"}
+        return self.config.model_copy(update=changes)
+
+    @property
+    def n_qubits(self) -> int:
+        """Bits of the network."""
+        return self.config.n_qubits
+
+    @property
+    def shots(self) -> int:
+        """N_qc."""
+        return self.config.shots or 0
+
+    @cached_property
+    def angles(self) -> Float:
+        """(batch, L, 2, n), radians."""
+        rng = np.random.default_rng(0)
+        return rng.uniform(0, 2 * np.pi, (self.batch, *self.config.angle_shape))
+
+    @cached_property
+    def scores(self) -> Float:
+        """Training log-likelihood of every network (2**n,), nats: given to every tool ready-made."""
+        return log_likelihoods(self.config, build_problem(self.config))
+
+    @cached_property
+    def prior(self) -> Index:
+        """Samples of the uniform prior (shots,)."""
+        return np.random.default_rng(1).integers(2**self.n_qubits, size=self.shots)
+
+    @cached_property
+    def all_bits(self) -> Bits:
+        """Every bitstring (2**n, n)."""
+        return index_to_bits(np.arange(2**self.n_qubits), self.n_qubits)
+
+
+def expected_selbo(inputs: Inputs) -> Float:
+    """What the sampled SELBO is on average (batch,), for these prior samples; exact, from Cirq's q."""
+    q = CirqReference().probabilities(inputs.angles)
+    h, prior, m = inputs.config.h, inputs.prior, inputs.shots
+    smoothed = smooth(q, h)
+    table = kernel_table(inputs.n_qubits, h)
+    distance = inputs.all_bits[prior][:, None] != inputs.all_bits[prior][None]
+    of_prior = (table[distance.sum(axis=2)].sum() - m) / (m * (m - 1))
+    mmd_squared = (q * smoothed).sum(axis=1) + of_prior - 2 * smoothed[:, prior].mean(axis=1)
+    expected: Float = q @ inputs.scores - inputs.strength * mmd_squared
+    return expected
+
+
+Sampled = Callable[[int], Float]
+"""seed -> the sampled SELBO, eq. (22), of each circuit of the batch, (batch,)."""
+Exact = Callable[[], tuple[Float, Float]]
+"""() -> the exact ELBO (batch,) and its gradient (batch, L, 2, n)."""
+
+
+class Tool(Protocol):
+    """A way to do the work: this package, or a peer. Both methods prepare and compile; calls are timed."""
+
+    name: str
+    settings: str
+    """Version, precision, and how it is used."""
+
+    def sampled(self, inputs: Inputs) -> Sampled:
+        """Simulate, sample `shots` bitstrings, look up their likelihood, estimate MMD² by eq. (21)."""
+        ...
+
+    def exact(self, inputs: Inputs) -> Exact:
+        """Value and gradient of the ELBO, without sampling."""
+        ...
+
+
+class MissingToolError(ImportError):
+    """A peer that is not installed; the message says how to install it."""
