@@ -64,15 +64,14 @@ def run_bench(arguments: argparse.Namespace) -> int:
     for tool in tools.values():
         print(f"{tool.name}: {tool.settings}")
     print("\n".join(missing))
-    print(
-        f"\n{'work':16} {'n':>3} {'L':>2} {'tool':14} {'median ms':>10} {'range':>17} {'ratio':>8}  check"
-    )
+    heads = f"{'work':16} {'n':>3} {'L':>2} {'tool':14} {'median ms per':20} {'range':>17} {'ratio':>8}"
+    print(f"\n{heads}  off by")
     lines: list[Line] = []
     for work in arguments.works:
         for n_layers in arguments.layers:
             lines += _show(race(work, 3, n_layers, tools, arguments.repeats))
     if arguments.growth:
-        lines += _grow(arguments, {"qhn": tools["qhn"]})
+        lines += _grow(arguments, installed(["qhn"])[0])
     if arguments.json is not None:
         arguments.json.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
     return 0
@@ -86,8 +85,8 @@ def _show(found: Iterable[Line]) -> list[Line]:
         ratio = "" if ours is None else f"{line.median_ms / ours:,.1f} x"
         spread = f"{line.least_ms:.3g} to {line.most_ms:.3g}"
         print(
-            f"{line.work:16} {line.n_qubits:3} {line.n_layers:2} {line.tool:14} {line.median_ms:10.4g} "
-            f"{spread:>17} {ratio:>8}  {line.check}, per {UNITS[line.work]}",
+            f"{line.work:16} {line.n_qubits:3} {line.n_layers:2} {line.tool:14} {line.median_ms:8.4g} "
+            f"{UNITS[line.work]:11} {spread:>17} {ratio:>8}  {line.check}",
             flush=True,
         )
     return lines

@@ -102,7 +102,9 @@ class DefaultQubit:
         except ImportError as error:
             raise MissingToolError("pip install jax") from error
         self._jax = jax
-        self.settings = f"PennyLane {self._qml.__version__}, jax {jax.__version__}, float32, jit, broadcast over the batch"
+        self.settings = (
+            f"PennyLane {self._qml.__version__}, jax {jax.__version__}, float32, jit, broadcast batch"
+        )
 
     def _probabilities(self, inputs: Inputs) -> Any:
         qml = self._qml

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, smooth
+from qhn_core.gradients import shifted_angles
 from qhn_core.objectives import log_likelihoods
 from qhn_core.problem import build_problem
 from qhn_core.simulators.cirq_reference import CirqReference
@@ -84,6 +85,19 @@ def expected_selbo(inputs: Inputs) -> Float:
     mmd_squared = (q * smoothed).sum(axis=1) + of_prior - 2 * smoothed[:, prior].mean(axis=1)
     expected: Float = q @ inputs.scores - inputs.strength * mmd_squared
     return expected
+
+
+@lru_cache(maxsize=8)
+def expected_elbo(inputs: Inputs) -> tuple[float, Float]:
+    """The ELBO of the first circuit and its gradient (L, 2, n): the chain rule, over q from Cirq."""
+    angles = inputs.angles[0]
+    circuits = np.concatenate([angles[None], shifted_angles(angles[None])[0].reshape(-1, *angles.shape)])
+    q, *shifted = CirqReference().probabilities(circuits)
+    log_q = np.log(np.where(q > 0, q, 1.0))
+    value = q @ inputs.scores - inputs.strength * (q @ log_q + inputs.n_qubits * np.log(2))
+    slope = inputs.scores - inputs.strength * (log_q + 1)
+    plus, minus = np.array(shifted).reshape(-1, 2, q.size).transpose(1, 0, 2) @ slope
+    return float(value), ((plus - minus) / 2).reshape(angles.shape)
 
 
 Sampled = Callable[[int], Float]
