@@ -12,6 +12,7 @@ from qhn_core.figures import (
     OBJECTIVE_COLORS,
     REGULARIZER_COLOR,
     Figure,
+    Stats,
     Trace,
     band,
     line_trace,
@@ -81,11 +82,11 @@ def figure_3(
         stats["kl_mean"] -= constant
         stats["objective_mean"] += config.regularization * constant
     column, label = {"elbo": ("kl", "KL − n ln 2"), "selbo": ("mmd_squared", "MMD²")}[config.objective]
-    stats = _rounded(stats)
+    short = _rounded(stats)
     data = [
-        *band(stats, "expected_log_likelihood", "expected log-likelihood", LIKELIHOOD_COLOR),
-        *band(stats, column, label, REGULARIZER_COLOR, "y2"),
-        *band(stats, "objective", method, OBJECTIVE_COLORS[config.objective]),
+        *band(short, "expected_log_likelihood", "expected log-likelihood", LIKELIHOOD_COLOR),
+        *band(short, column, label, REGULARIZER_COLOR, "y2"),
+        *band(short, "objective", method, OBJECTIVE_COLORS[config.objective]),
     ]
     shape = layout("epoch", f"{method}, nats")
     shape["margin"]["r"] = 56
@@ -124,9 +125,9 @@ def _curves(
     return {"data": data, "layout": layout("epoch", title)}
 
 
-def _rounded(stats: pd.DataFrame) -> pd.DataFrame:
+def _rounded(stats: pd.DataFrame) -> Stats:
     """Five significant digits: half the bytes of a report, and more than a screen has pixels."""
-    return stats.map(lambda value: float(f"{value:.5g}"))
+    return {str(c): np.array([float(f"{value:.5g}") for value in stats[c]]) for c in stats}
 
 
 def figure_6(results: PaperResults, objective: str) -> Figure:

@@ -135,7 +135,7 @@ def score_rows(place: int, run: RunResult) -> pd.DataFrame:
 def curve_rows(place: int, run: RunResult) -> pd.DataFrame:
     """Rows of `PaperResults.curves` of one run."""
     stats = over_seeds({c: run.history[c].to_numpy() for c in ("seed", "epoch", *CURVES)})
-    return stats.assign(run=place)[list(TABLES["curves"])]
+    return pd.DataFrame(stats).assign(run=place)[list(TABLES["curves"])]
 
 
 def exhaustive_scores(runs: Sequence[RunResult]) -> dict[str, dict[str, float]]:

@@ -60,6 +60,8 @@ class Study:
             given = getattr(self, field)
             if bad := [v for v in given if v not in values] or (not given and field != "parts"):
                 raise ValueError(f"{field}={bad or given!r}: allowed are {', '.join(map(repr, values))}")
+        if self.beyond_seeds < 1:
+            raise ValueError(f"beyond_seeds={self.beyond_seeds}: needed is a whole number, 1 or more")
 
     def paper(self) -> list[RunConfig]:
         """The runs of Section IV."""
@@ -97,15 +99,9 @@ def run_study(
     was trained is stored, and the next call goes on from there.
     """
     paper, beyond = study.paper(), study.beyond()
-    counted: list[int] = []
-
-    def show(done: int, total: int) -> None:
-        counted.append(done)
-        if progress is not None:
-            progress(done, total)
-
+    saved = _saved_epochs([*paper, *beyond], store)
     with Meter() as meter:
-        jobs = run_sweep([*paper, *beyond], workers, store, show)
+        jobs = run_sweep([*paper, *beyond], workers, store, progress)
         _check(jobs)
         runs = [job.result() for job in jobs]
         scores = pd.concat([score_rows(i, run) for i, run in enumerate(runs)], ignore_index=True)
@@ -122,10 +118,21 @@ def run_study(
         exhaustive=exhaustive,
         slice=slice_,
         cost=meter.cost(),
-        epochs_computed=total - counted[0],
+        epochs_computed=total - saved,
         epochs_total=total,
     )
     return PaperResults(about, scores, pd.concat(curves, ignore_index=True), landscape)
+
+
+def _saved_epochs(configs: Sequence[RunConfig], store: RunStore) -> int:
+    """Epochs that `run_sweep` will find in the store, whole runs and parts of runs."""
+    parts = [i for i in store.runs() if i.status == Status.INTERRUPTED and not i.imported]
+    return sum(
+        config.epochs
+        if store.find_finished(config)
+        else max((i.epoch for i in parts if i.config == config.model_dump()), default=0)
+        for config in configs
+    )
 
 
 def _check(jobs: list[Job]) -> None:
