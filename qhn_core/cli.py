@@ -15,8 +15,8 @@ import pandas as pd
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
-from qhn_core.bits import Float
 from qhn_core.bench.command import add_command as add_bench
+from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.exchange import export_zip, import_zip
 from qhn_core.execution import choose_workers
