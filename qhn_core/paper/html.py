@@ -19,7 +19,7 @@ body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
   font: 15px/1.5 system-ui, sans-serif; color: #1F2430; }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #DDE1E7; white-space: nowrap; }
-th:first-child, td:first-child, .words td { text-align: left; }
+.word { text-align: left; }
 th { font-weight: 600; color: #565D6B; }
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 .row { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
@@ -65,10 +65,17 @@ class Body:
         self.parts.append("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>")
 
     def table(self, heads: list[str], rows: Iterable[Iterable[Any]]) -> None:
-        """A table of texts."""
-        cells = "".join(f"<th>{escape(h)}</th>" for h in heads)
-        lines = "".join("<tr>" + "".join(f"<td>{escape(str(c))}</td>" for c in r) + "</tr>" for r in rows)
-        self.parts.append(f'<div class="scroll"><table><tr>{cells}</tr>{lines}</table></div>')
+        """A table of texts; columns of words are aligned left, all others right."""
+        lines = [[str(cell) for cell in row] for row in rows]
+        words = [all(line[i][:1].isalpha() for line in lines) for i in range(len(heads))]
+
+        def cells(line: list[str], tag: str) -> str:
+            kinds = [' class="word"' if word else "" for word in words]
+            parts = (f"<{tag}{k}>{escape(c)}</{tag}>" for k, c in zip(kinds, line, strict=True))
+            return f"<tr>{''.join(parts)}</tr>"
+
+        inside = cells(heads, "th") + "".join(cells(line, "td") for line in lines)
+        self.parts.append(f'<div class="scroll"><table>{inside}</table></div>')
 
     def code(self, text: str) -> None:
         """A command."""
