@@ -35,6 +35,7 @@ class Lightning:
     """
 
     name = "PennyLane lightning.qubit"
+    own_prior = False
 
     def __init__(self) -> None:
         self._qml = _pennylane()
@@ -94,6 +95,7 @@ class DefaultQubit:
     """PennyLane's reference simulator: the whole batch in one broadcast call, compiled by JAX."""
 
     name = "PennyLane default.qubit"
+    own_prior = False
 
     def __init__(self) -> None:
         self._qml = _pennylane()

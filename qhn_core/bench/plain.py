@@ -36,6 +36,7 @@ class PlainCirq:
     """Resolve the circuit, simulate it with QSimSimulator, square; gradients by parameter shifts of q."""
 
     name = "cirq + qsimcirq loop"
+    own_prior = False
 
     def __init__(self) -> None:
         self.settings = (

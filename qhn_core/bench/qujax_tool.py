@@ -13,6 +13,7 @@ class Qujax:
     """Every function is compiled before it is timed; a timed call ends when its numbers are there."""
 
     name = "qujax"
+    own_prior = False
 
     def __init__(self) -> None:
         try:

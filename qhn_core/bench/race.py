@@ -57,7 +57,7 @@ def check_sampled(tool: Tool, inputs: Inputs) -> str:
     run = tool.sampled(strong)
     found = np.array([run(seed) for seed in range(CHECK_CALLS)])
     error = found.std(axis=0, ddof=1) / np.sqrt(CHECK_CALLS)
-    off = found.mean(axis=0) - expected_selbo(strong)
+    off = found.mean(axis=0) - expected_selbo(strong, tool.own_prior)
     worst = float(max(np.abs(off / error).max(), abs(off.sum()) / np.hypot.reduce(error)))
     if not worst < 6:  # by chance once in 100,000 checks
         raise WrongAnswerError(f"{tool.name}: sampled SELBO is {worst:.1f} standard errors off")

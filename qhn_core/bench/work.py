@@ -9,7 +9,7 @@ import numpy as np
 
 from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.config import RunConfig
-from qhn_core.divergences import kernel_table, smooth
+from qhn_core.divergences import kernel_table, mmd_squared_to_uniform, smooth
 from qhn_core.gradients import shifted_angles
 from qhn_core.objectives import log_likelihoods
 from qhn_core.problem import build_problem
@@ -74,15 +74,21 @@ class Inputs:
         return index_to_bits(np.arange(2**self.n_qubits), self.n_qubits)
 
 
-def expected_selbo(inputs: Inputs) -> Float:
-    """What the sampled SELBO is on average (batch,), for these prior samples; exact, from Cirq's q."""
+def expected_selbo(inputs: Inputs, own_prior: bool) -> Float:
+    """What the sampled SELBO is on average (batch,); exact, from Cirq's q.
+
+    own_prior: for samples of the prior that are drawn each time, or for `inputs.prior`.
+    """
     q = CirqReference().probabilities(inputs.angles)
     h, prior, m = inputs.config.h, inputs.prior, inputs.shots
-    smoothed = smooth(q, h)
-    table = kernel_table(inputs.n_qubits, h)
-    distance = inputs.all_bits[prior][:, None] != inputs.all_bits[prior][None]
-    of_prior = (table[distance.sum(axis=2)].sum() - m) / (m * (m - 1))
-    mmd_squared = (q * smoothed).sum(axis=1) + of_prior - 2 * smoothed[:, prior].mean(axis=1)
+    if own_prior:
+        mmd_squared = mmd_squared_to_uniform(q, h)
+    else:
+        table = kernel_table(inputs.n_qubits, h)
+        distance = inputs.all_bits[prior][:, None] != inputs.all_bits[prior][None]
+        of_prior = (table[distance.sum(axis=2)].sum() - m) / (m * (m - 1))
+        smoothed = smooth(q, h)
+        mmd_squared = (q * smoothed).sum(axis=1) + of_prior - 2 * smoothed[:, prior].mean(axis=1)
     expected: Float = q @ inputs.scores - inputs.strength * mmd_squared
     return expected
 
@@ -112,6 +118,8 @@ class Tool(Protocol):
     name: str
     settings: str
     """Version, precision, and how it is used."""
+    own_prior: bool
+    """Whether it draws samples of the prior for every estimate, or takes `Inputs.prior`."""
 
     def sampled(self, inputs: Inputs) -> Sampled:
         """Simulate, sample `shots` bitstrings, look up their likelihood, estimate MMD² by eq. (21)."""

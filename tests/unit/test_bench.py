@@ -37,10 +37,13 @@ def test_the_sampled_reference_by_sums_over_all_pairs():
     prior, m = SMALL.prior, len(SMALL.prior)
     pairs = k[np.ix_(prior, prior)]
     of_prior = (pairs.sum() - np.trace(pairs)) / (m * (m - 1))
-    for angles, found in zip(SMALL.angles, expected_selbo(SMALL), strict=True):
+    for angles, found in zip(SMALL.angles, expected_selbo(SMALL, False), strict=True):
         q = oracles.probabilities(angles)
         mmd_squared = q @ k @ q + of_prior - 2 * (q @ k[:, prior]).mean()
         assert found == pytest.approx(q @ SMALL.scores - 50 * mmd_squared, rel=1e-6)
+    for angles, found in zip(SMALL.angles, expected_selbo(SMALL, True), strict=True):
+        wanted = oracles.objective("selbo", oracles.probabilities(angles), SMALL.scores, 50, H)
+        assert found == pytest.approx(wanted, rel=1e-6)
 
 
 def test_the_exact_reference_by_central_differences():
