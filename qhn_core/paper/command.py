@@ -95,7 +95,7 @@ def _command() -> str:
 def as_text(results: PaperResults) -> str:
     """Both tables under the three readings of `tables.readings`, every convention, and the cost."""
     parts = []
-    for name, conventions in readings().items():
+    for name, conventions in readings(results).items():
         for score, number in TABLES.items():
             parts.append(f"Table {number}, {score}: {name}\n")
             parts.append(_aligned([TABLE_HEADS, *table_lines(results, conventions, score)]) + "\n")

@@ -22,6 +22,22 @@ from qhn_core.paper.study import METHODS, Conventions
 from qhn_core.paper.tables import beyond, contrasts
 
 DASHES = {"SELBO λ=0.01": "solid", "SELBO λ=1": "dash", "SELBO λ=100": "dot", "SELBO λ=1000": "dashdot"}
+KIND_DASHES = {
+    "chain-rule": "solid",
+    "algorithm-1": "dot",
+    "constant": "solid",
+    "linear": "dash",
+    "exponential": "dot",
+    "cyclical": "dashdot",
+}
+VARIED = {
+    "strength": "regularization",
+    "layers": "n_layers",
+    "annealing": "regularization",
+    "shots": "shots",
+}
+"""What each part beyond the paper is drawn against."""
+VARIED_TITLES = {"regularization": "λ", "n_layers": "layers L", "shots": "shots N_qc"}
 SCORE_TITLES = {"test_bce": "test BCE, nats", "test_accuracy": "test accuracy"}
 
 
@@ -193,19 +209,25 @@ def contrast_figure(results: PaperResults, conventions: Conventions, score: str 
 def beyond_figure(
     results: PaperResults, part: str, dataset: str, network: str = "last epoch", score: str = "test_bce"
 ) -> Figure:
-    """A score against what a part of `study.BEYOND` varies, mean ± standard deviation over seeds."""
+    """A score against what a part of `study.BEYOND` varies, mean ± standard deviation over seeds.
+
+    Annealing is drawn against λ, by the chain rule where that was run.
+    """
     table = beyond(results, part, network, score)
-    varied = {"strength": "regularization", "layers": "n_layers", "shots": "shots"}[part]
+    table = table[table.dataset == dataset]
+    groups = ["objective", "gradient"]
+    if part == "annealing":
+        groups[1] = "annealing"
+        table = table[table.gradient == table.gradient.max()]
     data: list[Trace] = []
-    for (objective, gradient), rows in table[table.dataset == dataset].groupby(["objective", "gradient"]):
-        labels = ["exact" if pd.isna(v) else f"{v:g}" for v in rows[varied]]
-        name = "MLE" if objective == "mle" else f"{str(objective).upper()}, {gradient}"
-        dash = "solid" if gradient == "chain-rule" else "dot"
-        trace = line_trace([], rows["mean"].tolist(), name, OBJECTIVE_COLORS[str(objective)], dash=dash)
+    for (objective, kind), rows in table.groupby(groups):
+        labels = ["exact" if pd.isna(v) else f"{v:g}" for v in rows[VARIED[part]]]
+        name = "MLE" if objective == "mle" else f"{str(objective).upper()}, {kind}"
+        color, dash = OBJECTIVE_COLORS[str(objective)], KIND_DASHES[str(kind)]
+        trace = line_trace([], rows["mean"].tolist(), name, color, dash=dash)
         trace |= {"x": labels, "mode": "lines+markers"}
         trace["error_y"] = {"type": "data", "array": rows["std"].fillna(0).tolist(), "thickness": 1}
         data.append(trace)
-    title = {"strength": "λ", "layers": "layers L", "shots": "shots N_qc"}[part]
-    shape = layout(title, SCORE_TITLES[score])
+    shape = layout(VARIED_TITLES[VARIED[part]], SCORE_TITLES[score])
     shape["xaxis"]["type"] = "category"
     return {"data": data, "layout": shape}

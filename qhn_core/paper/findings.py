@@ -8,7 +8,7 @@ from qhn_core.gradients import objective_gradient
 from qhn_core.paper.published import published
 from qhn_core.paper.results import PaperResults
 from qhn_core.paper.study import METHODS, Conventions
-from qhn_core.paper.tables import orderings, regularizer_effect, scale_effect
+from qhn_core.paper.tables import frame, orderings, regularizer_effect, scale_effect
 
 ZERO_GRADIENT_COMMAND = """python -c "
 import numpy as np, qhn_core as qhn
@@ -123,4 +123,4 @@ def curve_table(results: PaperResults, conventions: Conventions) -> pd.DataFrame
                 "gradient": late.gradient_magnitude_mean.mean() / points,
                 "spread": late.gradient_magnitude_std.mean() / points,
             }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["dataset", "method"])
+    return frame(rows, ["dataset", "method"])

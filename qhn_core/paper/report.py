@@ -86,7 +86,7 @@ def _opening(body: Body, results: PaperResults) -> None:
 
 
 def _tables(body: Body, results: PaperResults) -> None:
-    for name, conventions in readings().items():
+    for name, conventions in readings(results).items():
         body.heading(f"Tables II and III: {name}")
         body.text(f"{conventions.in_words()}; mean ± standard deviation over initialisations", "note")
         for score, number in TABLES.items():
@@ -108,9 +108,9 @@ def _conventions(body: Body, results: PaperResults) -> None:
     body.table(heads, [[*row[:-1], f"{row[-1]:.3f}"] for row in rows.itertuples(index=False)])
     for score, number in TABLES.items():
         body.heading(f"Differences from MLE, Table {number}", 3)
-        drawn = {n: figures.contrast_figure(results, c, score) for n, c in readings().items()}
+        drawn = {n: figures.contrast_figure(results, c, score) for n, c in readings(results).items()}
         body.plots(drawn, "tall")
-    for name, conventions in readings().items():
+    for name, conventions in readings(results).items():
         body.heading(f"Paired by seed: {name}", 3)
         _contrast_table(body, contrasts(results, conventions))
 
@@ -153,7 +153,7 @@ def _paper_figures(body: Body, results: PaperResults) -> None:
     body.heading("Figure 3")
     body.text(f"Published: {said['3']}", "note")
     dataset = results.datasets[0]
-    for name, conventions in readings().items():
+    for name, conventions in readings(results).items():
         drawn = {
             f"{method}, {name}": figures.figure_3(results, conventions, method, dataset)
             for method in ("ELBO", "SELBO λ=1")
@@ -163,7 +163,7 @@ def _paper_figures(body: Body, results: PaperResults) -> None:
     for number, draw in (("4", figures.figure_4), ("5", figures.figure_5)):
         body.heading(f"Figure {number}")
         body.text(f"Published: {said[number]}", "note")
-        for name, conventions in readings().items():
+        for name, conventions in readings(results).items():
             body.plots({f"{d}, {name}": draw(results, conventions, d) for d in results.datasets})
     body.heading("Figures 4 and 5 in numbers", 3)
     body.text(
@@ -172,7 +172,7 @@ def _paper_figures(body: Body, results: PaperResults) -> None:
         "note",
     )
     for name, conventions in {
-        **readings(),
+        **readings(results),
         "all averaged": Conventions(printed.gradient, "mean", "mean"),
     }.items():
         rows = findings.curve_table(results, conventions)

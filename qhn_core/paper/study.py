@@ -27,6 +27,11 @@ STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 BEYOND: dict[str, dict[str, Sequence[Any]]] = {
     "strength": {"objective": ("elbo", "selbo"), "regularization": STRENGTHS},
     "layers": {"objective": ("mle", "elbo", "selbo"), "n_layers": (1, 2, 3, 4)},
+    "annealing": {
+        "objective": ("elbo", "selbo"),
+        "regularization": (1.0, 10.0, 100.0, 1000.0),
+        "annealing": ("constant", "linear", "exponential", "cyclical"),
+    },
     "shots": {
         "objective": ("mle", "elbo", "selbo"),
         "shots": (10, 30, 100, 300, 1000, 3000, 10_000, None),

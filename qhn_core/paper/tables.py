@@ -41,10 +41,10 @@ def table(results: PaperResults, conventions: Conventions, score: str = "test_bc
             if (run := results.find(dataset, method, conventions)) is not None:
                 values = results.seed_scores(run, conventions.network, score).to_numpy()
                 rows[dataset, method] = _row(values, printed.get(method))
-    return _frame(rows, ["dataset", "method"])
+    return frame(rows, ["dataset", "method"])
 
 
-def _frame(rows: dict[Any, dict[str, float]], names: list[str]) -> pd.DataFrame:
+def frame(rows: dict[Any, dict[str, float]], names: list[str]) -> pd.DataFrame:
     """Rows by their keys, with the index called `names`, also where there are none."""
     if not rows:
         return pd.DataFrame()
@@ -96,7 +96,7 @@ def contrasts(results: PaperResults, conventions: Conventions, score: str = "tes
                 continue
             if found := compare(results, run, mle, conventions.network, score):
                 rows[dataset, method] = {**asdict(found), **_published_contrast(dataset, method, score)}
-    out = _frame(rows, ["dataset", "method"])
+    out = frame(rows, ["dataset", "method"])
     if len(out):
         out["p_holm"] = holm(out.p_t.tolist())
     return out
@@ -158,7 +158,7 @@ def scale_effect(results: PaperResults, network: str, score: str = "test_bce") -
             continue
         if found := compare(results, averaged, summed, network, score):
             rows[dataset] = asdict(found)
-    return _frame(rows, ["dataset"])
+    return frame(rows, ["dataset"])
 
 
 def beyond(results: PaperResults, part: str, network: str, score: str = "test_bce") -> pd.DataFrame:
@@ -206,15 +206,22 @@ def _shared(config: RunConfig) -> dict[str, object]:
     return {
         "n_layers": config.n_layers,
         "shots": config.shots,
+        "annealing": config.annealing,
         "regularization": 1.0 if config.objective == "mle" else config.regularization,
     }
 
 
-def readings() -> dict[str, Conventions]:
-    """The three readings that the report tells of, by name."""
+def readings(results: PaperResults) -> dict[str, Conventions]:
+    """The three readings that the report tells of, by name; without those that were not run."""
     printed = Conventions()
-    return {
+    found = {
         "Algorithm 1 as printed, likelihood summed": printed,
         "Algorithm 1 as printed, MLE averaged, the others summed": replace(printed, mle_likelihood="mean"),
         "chain rule, likelihood summed": replace(printed, gradient="chain-rule"),
+    }
+    first = results.datasets[0]
+    return {
+        name: c
+        for name, c in found.items()
+        if all(results.find(first, method, c) is not None for method in METHODS)
     }

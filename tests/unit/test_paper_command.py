@@ -6,7 +6,18 @@ from qhn_core.execution import thread_workers
 from qhn_core.paper import load_results, paper_base
 from qhn_core.paper.study import paper_configs
 
-SMALL = ["--seeds", "3", "--epochs", "4", "--datasets", "gaussian", "--gradients", "chain-rule"]
+SMALL = [
+    "--seeds",
+    "3",
+    "--epochs",
+    "4",
+    "--datasets",
+    "gaussian",
+    "--gradients",
+    "chain-rule",
+    "--likelihoods",
+    "sum",
+]
 
 
 @pytest.fixture
@@ -24,9 +35,10 @@ def test_it_prints_and_writes_everything_and_goes_on(command, capsys, tmp_path):
     assert command("--out", str(out)) == 0
     text = capsys.readouterr().out
     assert "0.315 ± 0.123" in text
+    assert "Algorithm 1" not in text  # it was not run
     assert "55 min for a typical run" in text
     results = load_results(out)
-    wanted = paper_configs(paper_base(n_seeds=3, epochs=4), ["gaussian"], ["chain-rule"])
+    wanted = paper_configs(paper_base(n_seeds=3, epochs=4), ["gaussian"], ["chain-rule"], ["sum"])
     assert list(results.configs) == wanted
     assert results.about.command == "qhn reproduce " + " ".join(SMALL)
     assert (out / "report.html").stat().st_size < 10e6

@@ -34,7 +34,9 @@ from qhn_core.paper.results import CURVES, About, Slice
 from qhn_core.paper.study import NETWORKS, method_of
 
 SEEDS = 40
-STUDY = Study(qhn.RunConfig(n_seeds=SEEDS, epochs=3), parts=("layers", "shots"), beyond_seeds=SEEDS)
+STUDY = Study(
+    qhn.RunConfig(n_seeds=SEEDS, epochs=3), parts=("layers", "annealing", "shots"), beyond_seeds=SEEDS
+)
 COST = Cost(wall_seconds=90, cpu_seconds=170, peak_memory_mb=500, energy_joules=None, machine="a machine")
 
 
@@ -238,6 +240,14 @@ def test_the_figure_of_a_part_runs_over_its_values(results):
     assert {tuple(t["x"]) for t in figure["data"]} == {
         ("10", "30", "100", "300", "1000", "3000", "10000", "exact")
     }
+
+
+def test_the_figure_of_annealing_has_a_line_for_each_schedule(results):
+    figure = beyond_figure(results, "annealing", "moons")
+    assert {t["name"] for t in figure["data"]} == {
+        f"{o}, {s}" for o in ("ELBO", "SELBO") for s in ("constant", "linear", "exponential", "cyclical")
+    }
+    assert {tuple(t["x"]) for t in figure["data"]} == {("1", "10", "100", "1000")}
 
 
 # --- words -------------------------------------------------------------------------------------------
