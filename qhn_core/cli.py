@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic.fields import FieldInfo
 from tqdm import tqdm
 
+from qhn_core.bench.command import add_command as add_bench
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.exchange import export_zip, import_zip
@@ -22,6 +23,7 @@ from qhn_core.execution import choose_workers
 from qhn_core.jobs import Status
 from qhn_core.landscape import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
 from qhn_core.offline import caption, landscape_html, view_data
+from qhn_core.paper.command import add_command as add_reproduce
 from qhn_core.simulators import available_simulators, get_simulator
 from qhn_core.store import RunStore, StoreError, save_run
 from qhn_core.stored_scans import scan_with_store
@@ -93,6 +95,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--measured", type=Path, metavar="FILE", help="write what was measured on each plane"
     )
 
+    add_reproduce(commands)
+    add_bench(commands)
     _command(commands, "simulators", run_simulators, "List the simulators and say why one is missing.")
     return parser
 

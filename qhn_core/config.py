@@ -91,6 +91,9 @@ class RunConfig(_Config):
     n_seeds: Count = Field(1, description="independent initialisations")
     seed: Seed = Field(0, description="seed of the angles and of the samples")
     simulator: SimulatorName = Field("auto", description="where circuits run; see `qhn simulators`")
+    annealing: Literal["constant", "linear", "exponential", "cyclical"] = Field(
+        "constant", description="how λ moves during training: not, or from λ down to nothing"
+    )
     initial_angles: tuple[float, ...] | None = Field(
         None, description="radians, the same for all seeds, flat (L, 2, n); default: random for each"
     )
@@ -112,10 +115,12 @@ class RunConfig(_Config):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a field that came later and is not used, so that older runs keep their hash."""
+        """Without the fields that came later and are not used, so that older runs keep their hash."""
         fields: dict[str, Any] = handler(self)
         if self.initial_angles is None:
             fields.pop("initial_angles", None)
+        if self.annealing == "constant":
+            fields.pop("annealing", None)
         return fields
 
     @model_validator(mode="after")
@@ -152,7 +157,8 @@ class RunConfig(_Config):
         >>> RunConfig(n_seeds=8).in_words()
         'gaussian, SELBO λ=1 h=3.5, chain-rule, 100 shots, summed likelihood, L=1, 14 qubits, 8 seeds'
         """
-        strength = "" if self.objective == "mle" else f" λ={self.regularization:g}"
+        falling = "" if self.annealing == "constant" else f" {self.annealing}"
+        strength = "" if self.objective == "mle" else f" λ={self.regularization:g}{falling}"
         width = f" h={self.h:g}" if self.objective == "selbo" else ""
         return ", ".join(
             [

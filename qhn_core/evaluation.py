@@ -99,22 +99,26 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
     Of networks with too many bits for a table, "average" and "mixture" are over SUMMARY_SHOTS samples,
     and the yardstick is logistic regression on the same points.
     """
-    problem = training_problem(config)
-    last = last_epochs(history)
-    rows: dict[str, dict[str, Float]] = {
-        "last epoch": {name: last[name].to_numpy() for name in SCORES},
-        **(
-            _sampled_scores_at(config, problem, best_angles)
-            if isinstance(problem, LargeProblem)
-            else _scores_at(config, problem, best_angles)
-        ),
-    }
     table = {
         row: {f"{name}_{f}": getattr(np, f)(values[name]) for name in SCORES for f in ("mean", "std")}
-        for row, values in rows.items()
+        for row, values in seed_scores(config, history, best_angles).items()
         if len(values["test_bce"])
     }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("network")
+
+
+def seed_scores(
+    config: RunConfig, history: pd.DataFrame, best_angles: Float
+) -> dict[str, dict[str, Float]]:
+    """The rows of `summarize` before they are averaged: scores (S,) of the seeds, (1,) of a yardstick."""
+    problem = training_problem(config)
+    last = last_epochs(history)
+    at_best = (
+        _sampled_scores_at(config, problem, best_angles)
+        if isinstance(problem, LargeProblem)
+        else _scores_at(config, problem, best_angles)
+    )
+    return {"last epoch": {name: last[name].to_numpy() for name in SCORES}, **at_best}
 
 
 def last_epochs(history: pd.DataFrame) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def over_seeds(rows: Rows) -> Stats:
     return stats
 
 
-def _band(stats: Stats, column: str, name: str, color: str, axis: str = "y") -> list[Trace]:
+def band(stats: Stats, column: str, name: str, color: str, axis: str = "y") -> list[Trace]:
     """Mean line over a band of one standard deviation: three traces (low, high, mean)."""
     x = stats["epoch"].tolist()
     mean, std = stats[f"{column}_mean"], stats[f"{column}_std"]
@@ -63,12 +63,15 @@ def _band(stats: Stats, column: str, name: str, color: str, axis: str = "y") -> 
     }
     return [
         {**edge, "y": (mean - std).tolist()},
-        {**edge, "y": (mean + std).tolist(), "fill": "tonexty", "fillcolor": _faint(color)},
-        _line(x, mean.tolist(), name, color, axis),
+        {**edge, "y": (mean + std).tolist(), "fill": "tonexty", "fillcolor": faint(color)},
+        line_trace(x, mean.tolist(), name, color, axis),
     ]
 
 
-def _line(x: list[float], y: list[float], name: str, color: str, axis: str = "y", **line: Any) -> Trace:
+def line_trace(
+    x: list[float], y: list[float], name: str, color: str, axis: str = "y", **line: Any
+) -> Trace:
+    """One line; `line` are further properties of its stroke."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -81,7 +84,8 @@ def _line(x: list[float], y: list[float], name: str, color: str, axis: str = "y"
     }
 
 
-def _faint(color: str) -> str:
+def faint(color: str) -> str:
+    """A colour "#rrggbb" at 20 % opacity."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.2)"
 
@@ -118,14 +122,14 @@ def objective_figure(config: RunConfig, problem: Problem, stats: Stats) -> Figur
     data: list[Trace] = []
     if config.objective != "mle":
         column, label = {"elbo": ("kl", "KL"), "selbo": ("mmd_squared", "MMD²")}[config.objective]
-        data += _band(stats, "expected_log_likelihood", "expected log-likelihood", LIKELIHOOD_COLOR)
-        data += _band(stats, column, label, REGULARIZER_COLOR, "y2")
+        data += band(stats, "expected_log_likelihood", "expected log-likelihood", LIKELIHOOD_COLOR)
+        data += band(stats, column, label, REGULARIZER_COLOR, "y2")
         right = f"{label} to the prior" + (", nats" if column == "kl" else "")
     else:
         right = None
-    data += _band(stats, "objective", name, color)
+    data += band(stats, "objective", name, color)
     exact = stats["exact_objective_mean"].tolist()
-    data.append(_line(x, exact, f"{name}, exact", color, dash="dot", width=1.5))
+    data.append(line_trace(x, exact, f"{name}, exact", color, dash="dot", width=1.5))
     layout = _layout(config, f"{name}, nats", right)
     level, label = reference_line(config, problem)
     layout["shapes"] = [
@@ -159,7 +163,7 @@ def pinned_line(config: RunConfig, stats: Stats, column: str, place: int) -> Tra
     name = f"pin {place + 1}: {config.objective.upper()}"
     if config.objective != "mle":
         name += f" λ={config.regularization:g}"
-    line = _line(stats["epoch"].tolist(), stats[f"{column}_mean"].tolist(), name, PIN_COLORS[place])
+    line = line_trace(stats["epoch"].tolist(), stats[f"{column}_mean"].tolist(), name, PIN_COLORS[place])
     line["line"].update({"width": 1.5, "dash": "dash"})
     return line
 
@@ -174,9 +178,9 @@ def reference_line(config: RunConfig, problem: Problem) -> tuple[float, str]:
 def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
     """Mean |dL/dθ| over all angles, and the learning rate, against epochs."""
     color = OBJECTIVE_COLORS[config.objective]
-    data = _band(stats, "gradient_magnitude", "mean |∂L/∂θ|", color)
+    data = band(stats, "gradient_magnitude", "mean |∂L/∂θ|", color)
     rate = stats["learning_rate_mean"].tolist()
-    data.append(_line(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", width=1.5))
+    data.append(line_trace(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", width=1.5))
     layout = _layout(config, "mean |∂L/∂θ|, nats per radian", "learning rate η")
     layout["yaxis"]["rangemode"] = "tozero"
     layout["yaxis2"].update({"type": "log", "dtick": 3, "exponentformat": "power"})

@@ -30,7 +30,7 @@ NO_LIMITS = Limits(
 def grid(fields: dict[str, list[Any]]) -> list[RunConfig]:
     """All combinations of the given values of config fields, each different run once.
 
-    A field that the objective does not read (λ and h for MLE, h for ELBO) makes no further run.
+    A field that the objective does not read (λ, annealing and h for MLE, h for ELBO) makes no further run.
 
     >>> [c.in_words()[:28] for c in grid({"objective": ["mle", "elbo"], "regularization": [1, 10]})]
     ['gaussian, MLE, chain-rule, 1', 'gaussian, ELBO λ=1, chain-ru', 'gaussian, ELBO λ=10, chain-r']
@@ -40,6 +40,7 @@ def grid(fields: dict[str, list[Any]]) -> list[RunConfig]:
         chosen = dict(zip(fields, values, strict=True))
         if chosen.get("objective") == "mle":
             chosen.pop("regularization", None)
+            chosen.pop("annealing", None)
         if chosen.get("objective") in ("mle", "elbo"):
             chosen.pop("bandwidth", None)
         config = RunConfig(**chosen)
@@ -87,7 +88,7 @@ def _start(service: JobService, config: RunConfig, store: RunStore) -> Job:
 
 def sweep_table(jobs: list[Job]) -> pd.DataFrame:
     """One row per run: the fields that differ between runs, and the last epoch's scores over seeds."""
-    configs = pd.DataFrame([job.config.model_dump() for job in jobs])
+    configs = pd.DataFrame([dict(job.config) for job in jobs])
     differing = configs.loc[:, [len({str(v) for v in configs[c]}) > 1 for c in configs]]
     scores = []
     for job in jobs:

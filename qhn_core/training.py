@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qhn_core.annealing import at_epoch
 from qhn_core.bits import WORD_BITS, Float, Index
 from qhn_core.circuits import Circuits, Draws, Keys, circuit_blocks, seed_keys
 from qhn_core.config import RunConfig
@@ -56,6 +57,7 @@ class TrainingState:
     angles: Float
     best_angles: Float
     best_objective: Float
+    """Of `best_angles`, estimated, with the λ of the last epoch: so that all epochs are judged alike."""
     learning_rate: Float
     stale_epochs: Index
     samples: Index
@@ -105,7 +107,7 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
         seeds=seeds,
         angles=angles,
         best_angles=angles,
-        best_objective=_value(config, terms),
+        best_objective=_value(at_epoch(config, config.epochs), terms),
         learning_rate=np.full(count, config.learning_rate),
         stale_epochs=np.zeros(count, dtype=np.int64),
         samples=samples,
@@ -216,25 +218,27 @@ def _one_epoch(
     alive = np.flatnonzero(state.diverged_at == 0)
     now = state.take(alive)
     draws = None if config.shots is None else Draws(keys[alive], epoch, config.shots)
-    gradient = _gradient(config, problem, now, draws)
+    climbed = at_epoch(config, epoch)
+    gradient = _gradient(climbed, problem, now, draws)
     angles = ascend(now.angles, gradient, now.learning_rate)
     # From 2**52 on, neighbouring numbers are a radian apart: an angle means nothing any more.
     finite = np.asarray((np.abs(angles) < 2**52).all(axis=(1, 2, 3)))
-    samples, terms, scores = _measure(config, problem, angles[finite], draws and draws.take(finite))
-    objective = _value(config, terms)
+    samples, terms, scores = _measure(climbed, problem, angles[finite], draws and draws.take(finite))
+    objective = _value(climbed, terms)
     ok = np.isfinite(objective)
+    judged = _value(at_epoch(config, config.epochs), terms)[ok]  # all epochs by one λ, the last one's
     finite[finite] = ok
 
     diverged_at = state.diverged_at.copy()
     diverged_at[alive[~finite]] = epoch
     now = now.take(finite)
     best_angles = np.where(
-        (objective[ok] > now.best_objective)[:, None, None, None], angles[finite], now.best_angles
+        (judged > now.best_objective)[:, None, None, None], angles[finite], now.best_angles
     )
     learning_rate, stale_epochs = decay_on_plateau(
         now.learning_rate,
         now.stale_epochs,
-        objective[ok] > now.best_objective + config.min_delta,
+        judged > now.best_objective + config.min_delta,
         config.patience,
         config.decay_factor,
     )
@@ -242,7 +246,7 @@ def _one_epoch(
         now,
         angles=angles[finite],
         best_angles=best_angles,
-        best_objective=np.maximum(objective[ok], now.best_objective),
+        best_objective=np.maximum(judged, now.best_objective),
         learning_rate=learning_rate,
         stale_epochs=stale_epochs,
         samples=samples[ok],

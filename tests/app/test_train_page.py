@@ -84,7 +84,11 @@ def test_a_run_that_the_server_does_not_know_is_forgotten(visit):
 def test_every_field_of_a_config_that_has_a_control_is_tested_here():
     fields = set().union(*(changed for _, changed in CHANGES.values()))
     data_size = {"n_train_per_class", "n_test_per_class", "dataset_noise", "dataset_scale"}
-    assert set(qhn.RunConfig.model_fields) - fields == data_size | {"simulator", "initial_angles"}
+    assert set(qhn.RunConfig.model_fields) - fields == data_size | {
+        "simulator",
+        "initial_angles",
+        "annealing",
+    }
 
 
 @pytest.mark.parametrize("field", CHANGES)

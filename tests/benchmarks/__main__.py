@@ -5,7 +5,7 @@ from importlib import import_module
 
 from tests.benchmarks.measure import row
 
-NAMES = ("import", "simulator", "training", "growth", "landscape")
+NAMES = ("import", "simulator", "training", "growth", "landscape", "peers")
 
 print(row("measured", "here", "goal"))
 for name in sys.argv[1:] or NAMES:

@@ -37,6 +37,7 @@ EVERY_FIELD = {
     "n_seeds": 2,
     "seed": 9,
     "simulator": "cirq",
+    "annealing": "linear",
     "initial_angles": [0.25, *[1.5] * 23],
 }
 BAD = {  # options -> what standard error must name: the field with its value, and what is allowed

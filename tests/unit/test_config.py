@@ -51,6 +51,7 @@ OTHER = {  # another allowed value of every field
     "n_seeds": 100,
     "seed": 1,
     "simulator": "cirq",
+    "annealing": "cyclical",
     "initial_angles": (0.5,) * 28,
 }
 ALL_OTHER = RunConfig(**{**OTHER, "initial_angles": (0.5,) * 40})

@@ -1,0 +1,1 @@
+"""The same work here and by each installed peer: `qhn bench`."""

@@ -1,0 +1,69 @@
+"""This package, by the functions that everybody calls."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import qhn_core
+from qhn_core.bench.work import Exact, Inputs, Sampled
+from qhn_core.gradients import objective_gradient
+from qhn_core.objectives import objective_value
+from qhn_core.training import initial_state, train
+
+SEEDS_PER_CORE = 8
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """A piece of the paper's run: whole epochs of training, on all cores."""
+
+    inputs: Inputs
+    n_seeds: int = SEEDS_PER_CORE * (os.cpu_count() or 1)
+    epochs: int = 5
+
+    @property
+    def evaluations(self) -> int:
+        """Circuits whose SELBO is estimated: two for each angle, one after the step, one at the start."""
+        per_epoch = 2 * int(np.prod(self.inputs.config.angle_shape)) + 1
+        return self.n_seeds * (self.epochs * per_epoch + 1)
+
+    def run(self) -> Any:
+        """Train, with everything that training does: steps, scores, exact values beside."""
+        changes = {"n_seeds": self.n_seeds, "epochs": self.epochs}
+        return train(self.inputs.config.model_copy(update=changes))
+
+
+class Ours:
+    """`train` for the sampled work, `objective_value` and `objective_gradient` for the exact."""
+
+    name = "qhn"
+    own_prior = True
+
+    def __init__(self) -> None:
+        self.settings = (
+            f"qhn_core {qhn_core.__version__}, double precision, {os.cpu_count()} cores; the sampled "
+            "work is training itself, with everything else that it does"
+        )
+
+    def sampled(self, inputs: Inputs) -> Sampled:
+        """The first measurement of a training at given angles; for the check, `Epochs` is what is timed."""
+        flat = [tuple(angles.ravel().tolist()) for angles in inputs.angles]
+        configs = [inputs.config.model_copy(update={"initial_angles": angles}) for angles in flat]
+
+        def run(seed: int) -> Any:
+            states = [initial_state(c.model_copy(update={"seed": seed})) for c in configs]
+            return np.array([state.best_objective[0] for state in states])
+
+        return run
+
+    def exact(self, inputs: Inputs) -> Exact:
+        """Both public functions, one after the other."""
+
+        def run() -> Any:
+            return objective_value(inputs.elbo, inputs.angles), objective_gradient(
+                inputs.elbo, inputs.angles
+            )
+
+        return run

@@ -1,0 +1,158 @@
+"""The race: each tool is checked, then all are timed in turn, and medians are compared."""
+
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qhn_core.bench.ours import Epochs, Ours
+from qhn_core.bench.pennylane_tool import DefaultQubit, Lightning
+from qhn_core.bench.plain import PlainCirq
+from qhn_core.bench.qujax_tool import Qujax
+from qhn_core.bench.work import Inputs, MissingToolError, Tool, expected_elbo, expected_selbo
+
+TOOLS: dict[str, Callable[[], Tool]] = {
+    "qhn": Ours,
+    "qujax": Qujax,
+    "default.qubit": DefaultQubit,
+    "lightning": Lightning,
+    "cirq": PlainCirq,
+}
+BATCHES = {"qhn": (8,), "qujax": (8, 56), "default.qubit": (8, 56), "lightning": (2,), "cirq": (2,)}
+"""Circuits a call; of several, the faster counts."""
+CHECK_STRENGTH = 1e4
+"""λ of the check of sampled estimates: large, so that a wrong MMD² would show beside the likelihood."""
+CHECK_CALLS = 40
+LEAST_SECONDS = 0.1
+"""A timing repeats its call for at least so long."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One tool on one work. Milliseconds are per evaluation, or per seed; median, least and most."""
+
+    work: str
+    n_qubits: int
+    n_layers: int
+    tool: str
+    batch: int
+    check: str
+    """How far its answers are from the reference."""
+    median_ms: float
+    least_ms: float
+    most_ms: float
+
+
+class WrongAnswerError(ArithmeticError):
+    """A tool's answer differs from the reference: it is not timed."""
+
+
+def check_sampled(tool: Tool, inputs: Inputs) -> str:
+    """Hold the mean of repeated estimates against its exact expectation, by Cirq's simulator."""
+    strong = Inputs(inputs.n_hidden, inputs.n_layers, 8, CHECK_STRENGTH)
+    run = tool.sampled(strong)
+    found = np.array([run(seed) for seed in range(CHECK_CALLS)])
+    error = found.std(axis=0, ddof=1) / np.sqrt(CHECK_CALLS)
+    off = found.mean(axis=0) - expected_selbo(strong, tool.own_prior)
+    worst = float(max(np.abs(off / error).max(), abs(off.sum()) / np.hypot.reduce(error)))
+    if not worst < 6:  # by chance once in 100,000 checks
+        raise WrongAnswerError(f"{tool.name}: sampled SELBO is {worst:.1f} standard errors off")
+    return f"{worst:.1f} standard errors"
+
+
+def check_exact(tool: Tool, inputs: Inputs) -> str:
+    """Hold the first circuit's value and gradient against those from Cirq's own simulator."""
+    values, gradients = tool.exact(inputs)()
+    wanted, slopes = expected_elbo(inputs)
+    worst = max(
+        abs(values[0] / wanted - 1), float(np.abs(gradients[0] - slopes).max() / np.abs(slopes).max())
+    )
+    if not worst < 1e-3:
+        raise WrongAnswerError(f"{tool.name}: ELBO or its gradient is off by {worst:.1e} of the largest")
+    return f"{worst:.0e} of the largest"
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    """Time of one call, from as many as fill LEAST_SECONDS."""
+    started, count = time.perf_counter(), 0
+    while (spent := time.perf_counter() - started) < LEAST_SECONDS or not count:
+        call()
+        count += 1
+    return spent / count
+
+
+def _calls(name: str, tool: Tool, work: str, inputs: Inputs) -> tuple[Callable[[], Any], int]:
+    """What is timed, warmed up, and how many units it does."""
+    if work == "exact ELBO":
+        run = tool.exact(inputs)
+        run()
+        return run, inputs.batch
+    if name == "qhn":
+        epochs = Epochs(inputs)
+        epochs.run()
+        return epochs.run, epochs.evaluations
+    sampled = tool.sampled(inputs)
+    sampled(0)
+    return lambda: sampled(1), inputs.batch
+
+
+def race(work: str, n_hidden: int, n_layers: int, tools: dict[str, Tool], repeats: int) -> Iterator[Line]:
+    """Check and time all tools on one work: "sampled SELBO" (per evaluation) or "exact ELBO" (per seed).
+
+    Timings of the tools alternate, so that what else the machine does meets all of them.
+    """
+    ready: list[tuple[str, int, str, Callable[[], Any], int]] = []
+    for name, tool in tools.items():
+        with warnings.catch_warnings(action="ignore"):  # JAX on double precision it does not use
+            smallest = Inputs(n_hidden, n_layers, min(BATCHES[name]))
+            check = check_sampled if work == "sampled SELBO" else check_exact
+            answer = check(tool, smallest)
+            for batch in BATCHES[name] if work == "sampled SELBO" else BATCHES[name][:1]:
+                call, units = _calls(name, tool, work, Inputs(n_hidden, n_layers, batch))
+                ready.append((name, batch, answer, call, units))
+    times: list[list[float]] = [[] for _ in ready]
+    for _ in range(repeats):
+        for place, (_, _, _, call, units) in enumerate(ready):
+            times[place].append(1e3 * _seconds(call) / units)
+    best: dict[str, Line] = {}
+    for (name, batch, answer, _, _), spent in zip(ready, times, strict=True):
+        line = Line(
+            work,
+            4 * n_hidden + 2,
+            n_layers,
+            name,
+            batch,
+            answer,
+            statistics.median(spent),
+            min(spent),
+            max(spent),
+        )
+        if name not in best or line.median_ms < best[name].median_ms:
+            best[name] = line
+    yield from best.values()
+
+
+def installed(names: Sequence[str]) -> tuple[dict[str, Tool], list[str]]:
+    """(the tools that can be used, a line for each that is missing and how to install it)."""
+    tools: dict[str, Tool] = {}
+    missing = []
+    for name in names:
+        if name not in TOOLS:
+            raise ValueError(f"tools={name!r}: allowed are {', '.join(map(repr, TOOLS))}")
+        try:
+            tools[name] = TOOLS[name]()
+        except MissingToolError as error:
+            missing.append(
+                f"{name} is not installed: {error}, or all peers: pip install 'qhn-explorer[bench]'"
+            )
+    return tools, missing
+
+
+def slope(lines: Sequence[Line]) -> float:
+    """Exponent of time against n 2**n L: 1 is ideal, from 2 lines on."""
+    size = [np.log(line.n_qubits * 2.0**line.n_qubits * line.n_layers) for line in lines]
+    return float(np.polyfit(size, np.log([line.median_ms for line in lines]), 1)[0])

@@ -1,0 +1,134 @@
+"""What every tool is given, and what it has to answer: the same inputs, checked before any timing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.config import RunConfig
+from qhn_core.divergences import kernel_table, mmd_squared_to_uniform, smooth
+from qhn_core.gradients import shifted_angles
+from qhn_core.objectives import log_likelihoods
+from qhn_core.problem import build_problem
+from qhn_core.simulators.cirq_reference import CirqReference
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A batch of circuits of Section IV: N_qc = 100, λ = 1, h = n / 4, Gaussian data, summed likelihood."""
+
+    n_hidden: int
+    n_layers: int
+    batch: int
+    strength: float = 1.0
+    """λ."""
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The paper's run, by Algorithm 1."""
+        return RunConfig(
+            n_hidden=self.n_hidden,
+            n_layers=self.n_layers,
+            regularization=self.strength,
+            gradient="algorithm-1",
+        )
+
+    @cached_property
+    def elbo(self) -> RunConfig:
+        """The same circuits, exact ELBO and its true gradient."""
+        changes = {"objective": "elbo", "shots": None, "gradient": "chain-rule"}
+        return self.config.model_copy(update=changes)
+
+    @property
+    def n_qubits(self) -> int:
+        """Bits of the network."""
+        return self.config.n_qubits
+
+    @property
+    def shots(self) -> int:
+        """N_qc."""
+        return self.config.shots or 0
+
+    @cached_property
+    def angles(self) -> Float:
+        """(batch, L, 2, n), radians."""
+        rng = np.random.default_rng(0)
+        return rng.uniform(0, 2 * np.pi, (self.batch, *self.config.angle_shape))
+
+    @cached_property
+    def scores(self) -> Float:
+        """Training log-likelihood of every network (2**n,), nats: given to every tool ready-made."""
+        return log_likelihoods(self.config, build_problem(self.config))
+
+    @cached_property
+    def prior(self) -> Index:
+        """Samples of the uniform prior (shots,)."""
+        return np.random.default_rng(1).integers(2**self.n_qubits, size=self.shots)
+
+    @cached_property
+    def all_bits(self) -> Bits:
+        """Every bitstring (2**n, n)."""
+        return index_to_bits(np.arange(2**self.n_qubits), self.n_qubits)
+
+
+def expected_selbo(inputs: Inputs, own_prior: bool) -> Float:
+    """What the sampled SELBO is on average (batch,); exact, from Cirq's q.
+
+    own_prior: for samples of the prior that are drawn each time, or for `inputs.prior`.
+    """
+    q = CirqReference().probabilities(inputs.angles)
+    h, prior, m = inputs.config.h, inputs.prior, inputs.shots
+    if own_prior:
+        mmd_squared = mmd_squared_to_uniform(q, h)
+    else:
+        table = kernel_table(inputs.n_qubits, h)
+        distance = inputs.all_bits[prior][:, None] != inputs.all_bits[prior][None]
+        of_prior = (table[distance.sum(axis=2)].sum() - m) / (m * (m - 1))
+        smoothed = smooth(q, h)
+        mmd_squared = (q * smoothed).sum(axis=1) + of_prior - 2 * smoothed[:, prior].mean(axis=1)
+    expected: Float = q @ inputs.scores - inputs.strength * mmd_squared
+    return expected
+
+
+@lru_cache(maxsize=8)
+def expected_elbo(inputs: Inputs) -> tuple[float, Float]:
+    """The ELBO of the first circuit and its gradient (L, 2, n): the chain rule, over q from Cirq."""
+    angles = inputs.angles[0]
+    circuits = np.concatenate([angles[None], shifted_angles(angles[None])[0].reshape(-1, *angles.shape)])
+    q, *shifted = CirqReference().probabilities(circuits)
+    log_q = np.log(np.where(q > 0, q, 1.0))
+    value = q @ inputs.scores - inputs.strength * (q @ log_q + inputs.n_qubits * np.log(2))
+    slope = inputs.scores - inputs.strength * (log_q + 1)
+    plus, minus = np.array(shifted).reshape(-1, 2, q.size).transpose(1, 0, 2) @ slope
+    return float(value), ((plus - minus) / 2).reshape(angles.shape)
+
+
+Sampled = Callable[[int], Float]
+"""seed -> the sampled SELBO, eq. (22), of each circuit of the batch, (batch,)."""
+Exact = Callable[[], tuple[Float, Float]]
+"""() -> the exact ELBO (batch,) and its gradient (batch, L, 2, n)."""
+
+
+class Tool(Protocol):
+    """A way to do the work: this package, or a peer. Both methods prepare and compile; calls are timed."""
+
+    name: str
+    settings: str
+    """Version, precision, and how it is used."""
+    own_prior: bool
+    """Whether it draws samples of the prior for every estimate, or takes `Inputs.prior`."""
+
+    def sampled(self, inputs: Inputs) -> Sampled:
+        """Simulate, sample `shots` bitstrings, look up their likelihood, estimate MMD² by eq. (21)."""
+        ...
+
+    def exact(self, inputs: Inputs) -> Exact:
+        """Value and gradient of the ELBO, without sampling."""
+        ...
+
+
+class MissingToolError(ImportError):
+    """A peer that is not installed; the message says how to install it."""

@@ -1,0 +1,54 @@
+"""Section IV of the paper: run it, and lay ours beside the published numbers.
+
+`load_results()` reads what `qhn reproduce` wrote; the tables and figures are pure functions of that.
+"""
+
+from qhn_core.paper.figures import (
+    beyond_figure,
+    contrast_figure,
+    figure_2,
+    figure_3,
+    figure_4,
+    figure_5,
+    figure_6,
+)
+from qhn_core.paper.published import published
+from qhn_core.paper.results import PaperResults, load_results, save_results
+from qhn_core.paper.run import Study, run_study
+from qhn_core.paper.study import METHODS, Conventions, all_conventions, paper_base
+from qhn_core.paper.tables import (
+    beyond,
+    contrasts,
+    orderings,
+    readings,
+    regularizer_effect,
+    scale_effect,
+    table,
+)
+
+__all__ = [
+    "METHODS",
+    "Conventions",
+    "PaperResults",
+    "Study",
+    "all_conventions",
+    "beyond",
+    "beyond_figure",
+    "contrast_figure",
+    "contrasts",
+    "figure_2",
+    "figure_3",
+    "figure_4",
+    "figure_5",
+    "figure_6",
+    "load_results",
+    "orderings",
+    "paper_base",
+    "published",
+    "readings",
+    "regularizer_effect",
+    "run_study",
+    "save_results",
+    "scale_effect",
+    "table",
+]

@@ -1,0 +1,214 @@
+"""The results of `qhn reproduce`: collected from runs, written, and loaded again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from qhn_core.config import LandscapeConfig, RunConfig, explain
+from qhn_core.evaluation import exhaustive_search, last_epochs, seed_scores
+from qhn_core.figures import over_seeds
+from qhn_core.landscape import roughness_table, scan_landscape
+from qhn_core.paper.cost import Cost
+from qhn_core.paper.published import ASSETS
+from qhn_core.paper.study import NETWORKS, Conventions, method_of
+from qhn_core.problem import SCORES, build_problem
+from qhn_core.training import RunResult
+
+SHIPPED = ASSETS / "paper"
+CURVES = (
+    "objective",
+    "expected_log_likelihood",
+    "kl",
+    "mmd_squared",
+    "gradient_magnitude",
+    "learning_rate",
+    "test_bce",
+    "exact_objective",
+)
+TABLES = {
+    "scores": ("run", "seed", "network", *SCORES),
+    "curves": ("run", "epoch", *(f"{c}_{f}" for c in CURVES for f in ("mean", "std"))),
+    "landscape": ("x", "y", "mle", "elbo", "selbo"),
+}
+"""The parquet files and their columns."""
+
+
+class Slice(BaseModel):
+    """Where Figure 6 was taken: a plane through theta* of one seed of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: RunConfig
+    landscape_config: LandscapeConfig
+    seed: int
+    roughness: dict[str, dict[str, float]]
+    """Objective -> measure -> value; see `roughness.roughness`."""
+
+
+class About(BaseModel):
+    """How, when and from what the results were made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    command: str
+    made: AwareDatetime
+    versions: dict[str, str]
+    paper: tuple[RunConfig, ...]
+    """The runs of Section IV."""
+    beyond: tuple[RunConfig, ...]
+    """The runs beyond it."""
+    exhaustive: dict[str, dict[str, float]]
+    """Dataset -> score -> value of the best network on the training set."""
+    slice: Slice
+    cost: Cost
+    epochs_computed: int
+    """By this command; the others were in the store already."""
+    epochs_total: int
+
+
+@dataclass(frozen=True, eq=False)
+class PaperResults:
+    """All that the tables and figures are made of. A run is known by its place in `configs`."""
+
+    about: About
+    scores: pd.DataFrame
+    """run, seed, network (how the circuit predicts), train and test BCE (nats) and accuracy."""
+    curves: pd.DataFrame
+    """run, epoch, mean and standard deviation over seeds of the history; runs of Section IV only."""
+    landscape: pd.DataFrame
+    """Exact objectives in nats at the points (x, y), radians, of the plane `about.slice`."""
+
+    @cached_property
+    def configs(self) -> tuple[RunConfig, ...]:
+        """Every run: those of Section IV, then those beyond."""
+        return self.about.paper + self.about.beyond
+
+    @property
+    def datasets(self) -> list[str]:
+        """Those of Section IV that were run, in the paper's order."""
+        return list(self.about.exhaustive)
+
+    def find(self, dataset: str, method: str, conventions: Conventions) -> int | None:
+        """The run of Section IV of a method under a reading of the paper, or None."""
+        gradient = "chain-rule" if method == "MLE" else conventions.gradient
+        likelihood = conventions.likelihood_of(method)
+        return self._paper_runs.get((dataset, method, gradient, likelihood))
+
+    @cached_property
+    def _paper_runs(self) -> dict[tuple[str, str, str, str], int]:
+        runs = enumerate(self.about.paper)
+        return {(c.dataset, method_of(c), c.gradient, c.likelihood): i for i, c in runs}
+
+    @cached_property
+    def _by_run(self) -> dict[tuple[int, str], pd.DataFrame]:
+        groups = self.scores.groupby(["run", "network"])
+        return {key: rows.set_index("seed").sort_index() for key, rows in groups}
+
+    def seed_scores(self, run: int, network: str, score: str) -> "pd.Series[float]":
+        """One score of every seed of a run, indexed by seed; empty where all of them diverged."""
+        rows = self._by_run.get((run, network))
+        return pd.Series(dtype=float) if rows is None else rows[score]
+
+    def curve(self, run: int) -> pd.DataFrame:
+        """Mean and standard deviation over seeds of a run, by epoch, as `figures.over_seeds`."""
+        return self.curves[self.curves.run == run]
+
+
+def score_rows(place: int, run: RunResult) -> pd.DataFrame:
+    """Rows of `PaperResults.scores` of one run."""
+    last = last_epochs(run.history).seed.to_numpy()
+    parts = []
+    scores = seed_scores(run.config, run.history, run.best_angles)
+    for network in NETWORKS:
+        seeds = last if network == "last epoch" else run.state.seeds
+        parts.append(pd.DataFrame({"run": place, "seed": seeds, "network": network, **scores[network]}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def curve_rows(place: int, run: RunResult) -> pd.DataFrame:
+    """Rows of `PaperResults.curves` of one run."""
+    stats = over_seeds({c: run.history[c].to_numpy() for c in ("seed", "epoch", *CURVES)})
+    return pd.DataFrame(stats).assign(run=place)[list(TABLES["curves"])]
+
+
+def exhaustive_scores(runs: Sequence[RunResult]) -> dict[str, dict[str, float]]:
+    """The best network on the training set of each dataset: dataset -> score -> value."""
+    configs = {run.config.dataset: run.config for run in runs}
+    return {d: vars(exhaustive_search(build_problem(c))[1]) for d, c in configs.items()}
+
+
+def scan_slice(run: RunResult) -> tuple[Slice, pd.DataFrame]:
+    """Figure 6: MLE, ELBO and SELBO on one plane through theta* of the run's best seed."""
+    best = int(run.state.best_objective.argmax())
+    seed = int(run.state.seeds[best])
+    plane = LandscapeConfig()
+    scan = scan_landscape(run.config, plane, run.best_angles[best], seed_row=seed)
+    y, x = (grid.ravel() for grid in np.meshgrid(scan.axis, scan.axis, indexing="ij"))
+    values = {name: scan.values(name).ravel() for name in ("mle", "elbo", "selbo")}
+    table = roughness_table(scan)
+    rough = {str(c).lower(): {str(k): float(v) for k, v in table[c].items()} for c in table}
+    slice_ = Slice(config=run.config, landscape_config=plane, seed=seed, roughness=rough)
+    return slice_, pd.DataFrame({"x": x, "y": y, **values})
+
+
+def save_results(folder: Path, results: PaperResults) -> None:
+    """Write about.json and the parquet files into `folder`, made if missing; what was there is replaced.
+
+    Numbers are rounded to single precision.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        table = getattr(results, name)
+        smaller = {
+            c: {"f": np.float32, "i": np.int32}[table[c].dtype.kind] for c in table if c != "network"
+        }
+        table.astype(smaller).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    (folder / "about.json").write_text(results.about.model_dump_json(indent=1) + "\n")
+
+
+def load_results(folder: Path = SHIPPED) -> PaperResults:
+    """What `qhn reproduce` wrote into `folder`; default: the results that come with this repository.
+
+    Raises ValueError that names the file, what is wrong with it, and how to make it anew.
+    """
+    try:
+        about = _about(folder / "about.json")
+        tables = {name: _table(folder / f"{name}.parquet", columns) for name, columns in TABLES.items()}
+        known = len(about.paper) + len(about.beyond)
+        for name in ("scores", "curves"):
+            if not tables[name].run.between(0, known - 1).all():
+                raise ValueError(f"{folder / name}.parquet: names runs that about.json does not list")
+    except ValueError as error:
+        advice = f"Make the results anew: qhn reproduce --ship {folder}"
+        raise ValueError(f"{error}. {advice}") from error
+    return PaperResults(about, **tables)
+
+
+def _about(path: Path) -> About:
+    try:
+        return About.model_validate_json(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise ValueError(f"{path}: {explain(error)}") from error
+
+
+def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+        raise ValueError(f"{path}: can't be read ({error})") from error
+    if missing := sorted(set(columns) - set(table.columns)):
+        raise ValueError(f"{path}: the columns {', '.join(missing)} are missing")
+    doubles = table.astype({c: np.float64 for c in table if table[c].dtype.kind == "f"})
+    wrong = [c for c in doubles.select_dtypes("float64") if not np.isfinite(doubles[c]).all()]
+    if wrong:
+        raise ValueError(f"{path}: the columns {', '.join(wrong)} hold numbers that are not finite")
+    return doubles

@@ -1,0 +1,144 @@
+"""Run the whole study: trained where it is missing, on any workers, and put together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from qhn_core.config import RunConfig
+from qhn_core.exchange import current_versions
+from qhn_core.execution import Workers
+from qhn_core.jobs import Job, Status
+from qhn_core.paper.cost import Meter
+from qhn_core.paper.results import (
+    About,
+    PaperResults,
+    curve_rows,
+    exhaustive_scores,
+    scan_slice,
+    score_rows,
+)
+from qhn_core.paper.study import (
+    BEYOND,
+    DATASETS,
+    GRADIENTS,
+    LIKELIHOODS,
+    beyond_configs,
+    method_config,
+    paper_configs,
+)
+from qhn_core.store import RunStore
+from qhn_core.sweep import run_sweep
+
+
+class FailedRunsError(RuntimeError):
+    """Some runs did not finish: how many, and why."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to run. The defaults are all of Section IV under every convention of training."""
+
+    base: RunConfig
+    """Everything that the grids below do not vary."""
+    datasets: Sequence[str] = DATASETS
+    gradients: Sequence[str] = GRADIENTS
+    likelihoods: Sequence[str] = LIKELIHOODS
+    parts: Sequence[str] = ()
+    """Parts of `BEYOND`."""
+    beyond_seeds: int = 20
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "datasets": DATASETS,
+            "gradients": GRADIENTS,
+            "likelihoods": LIKELIHOODS,
+            "parts": tuple(BEYOND),
+        }
+        for field, values in allowed.items():
+            given = getattr(self, field)
+            if bad := [v for v in given if v not in values] or (not given and field != "parts"):
+                raise ValueError(f"{field}={bad or given!r}: allowed are {', '.join(map(repr, values))}")
+        if self.beyond_seeds < 1:
+            raise ValueError(f"beyond_seeds={self.beyond_seeds}: needed is a whole number, 1 or more")
+
+    def paper(self) -> list[RunConfig]:
+        """The runs of Section IV."""
+        return paper_configs(self.base, self.datasets, self.gradients, self.likelihoods)
+
+    def beyond(self) -> list[RunConfig]:
+        """The other runs: without those that Section IV has already, with as many seeds or more."""
+        few = self.base.model_copy(update={"n_seeds": min(self.beyond_seeds, self.base.n_seeds)})
+        found: dict[str, RunConfig] = {}
+        for part in self.parts:
+            found |= {c.hash: c for c in beyond_configs(few, part, self.datasets, self.gradients)}
+        have = {c.model_copy(update={"n_seeds": few.n_seeds}).hash for c in self.paper()}
+        return [c for h, c in found.items() if h not in have]
+
+    def slice(self) -> RunConfig:
+        """The run whose best seed Figure 6 is drawn around."""
+        changes = {
+            "dataset": self.datasets[0],
+            "gradient": self.gradients[0],
+            "likelihood": self.likelihoods[0],
+        }
+        return method_config(self.base.model_copy(update=changes), "SELBO λ=1")
+
+
+def run_study(
+    study: Study,
+    workers: Workers,
+    store: RunStore,
+    command: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> PaperResults:
+    """Train what the store lacks, measure the cost, and collect the results.
+
+    progress(done, total) counts epochs of all runs. Raises FailedRunsError where a run failed: what
+    was trained is stored, and the next call goes on from there.
+    """
+    paper, beyond = study.paper(), study.beyond()
+    saved = _saved_epochs([*paper, *beyond], store)
+    with Meter() as meter:
+        jobs = run_sweep([*paper, *beyond], workers, store, progress)
+        _check(jobs)
+        runs = [job.result() for job in jobs]
+        scores = pd.concat([score_rows(i, run) for i, run in enumerate(runs)], ignore_index=True)
+        curves = [curve_rows(i, run) for i, run in enumerate(runs[: len(paper)]) if len(run.history)]
+        slice_, landscape = scan_slice(runs[paper.index(study.slice())])
+        exhaustive = exhaustive_scores(runs)
+    total = sum(job.config.epochs for job in jobs)
+    about = About(
+        command=command,
+        made=datetime.now(UTC),
+        versions=current_versions(),
+        paper=tuple(paper),
+        beyond=tuple(beyond),
+        exhaustive=exhaustive,
+        slice=slice_,
+        cost=meter.cost(),
+        epochs_computed=total - saved,
+        epochs_total=total,
+    )
+    return PaperResults(about, scores, pd.concat(curves, ignore_index=True), landscape)
+
+
+def _saved_epochs(configs: Sequence[RunConfig], store: RunStore) -> int:
+    """Epochs that `run_sweep` will find in the store, whole runs and parts of runs."""
+    parts = [i for i in store.runs() if i.status == Status.INTERRUPTED and not i.imported]
+    return sum(
+        config.epochs
+        if store.find_finished(config)
+        else max((i.epoch for i in parts if i.config == config.model_dump()), default=0)
+        for config in configs
+    )
+
+
+def _check(jobs: list[Job]) -> None:
+    lost = [job for job in jobs if job.status not in (Status.DONE, Status.DIVERGED)]
+    if lost:
+        raise FailedRunsError(
+            f"{len(lost)} of {len(jobs)} runs failed, the first: {lost[0].config.in_words()}: "
+            f"{lost[0].message} What was trained is stored; run the command again to go on"
+        )

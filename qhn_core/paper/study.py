@@ -1,0 +1,157 @@
+"""The runs of Section IV under every convention that the paper leaves open, and those beyond it."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qhn_core.config import RunConfig
+from qhn_core.paper.published import published
+from qhn_core.sweep import grid
+
+METHODS: dict[str, dict[str, Any]] = {
+    "MLE": {"objective": "mle"},
+    "ELBO": {"objective": "elbo"},
+    "SELBO λ=0.01": {"objective": "selbo", "regularization": 0.01},
+    "SELBO λ=1": {"objective": "selbo", "regularization": 1.0},
+    "SELBO λ=100": {"objective": "selbo", "regularization": 100.0},
+    "SELBO λ=1000": {"objective": "selbo", "regularization": 1000.0},
+}
+"""The methods of Section IV, without the exhaustive search, as the paper names them."""
+DATASETS = ("gaussian", "moons", "rings")
+GRADIENTS = ("algorithm-1", "chain-rule")
+LIKELIHOODS = ("sum", "mean")
+NETWORKS = ("last epoch", "average", "mixture", "most probable")
+"""How a trained circuit predicts; the rows of `evaluation.summarize`."""
+STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+BEYOND: dict[str, dict[str, Sequence[Any]]] = {
+    "strength": {"objective": ("elbo", "selbo"), "regularization": STRENGTHS},
+    "layers": {"objective": ("mle", "elbo", "selbo"), "n_layers": (1, 2, 3, 4)},
+    "annealing": {
+        "objective": ("elbo", "selbo"),
+        "regularization": (1.0, 10.0, 100.0, 1000.0),
+        "annealing": ("constant", "linear", "exponential", "cyclical"),
+    },
+    "shots": {
+        "objective": ("mle", "elbo", "selbo"),
+        "shots": (10, 30, 100, 300, 1000, 3000, 10_000, None),
+    },
+}
+"""What the paper does not vary: values of config fields, all combinations of each part."""
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """One reading of what the paper leaves open. Raises ValueError for a word that is not one.
+
+    >>> Conventions(mle_likelihood="mean").in_words()
+    'algorithm-1, likelihood: mean for MLE, sum for the others, network: last epoch'
+    """
+
+    gradient: str = "algorithm-1"
+    likelihood: str = "sum"
+    """Of ELBO and SELBO: summed or averaged over the training set."""
+    mle_likelihood: str = "sum"
+    network: str = "last epoch"
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "gradient": GRADIENTS,
+            "likelihood": LIKELIHOODS,
+            "mle_likelihood": LIKELIHOODS,
+            "network": NETWORKS,
+        }
+        for field, values in allowed.items():
+            if getattr(self, field) not in values:
+                names = ", ".join(map(repr, values))
+                raise ValueError(f"{field}={getattr(self, field)!r}: allowed are {names}")
+
+    def likelihood_of(self, method: str) -> str:
+        """The likelihood that a method of `METHODS` is trained with."""
+        return self.mle_likelihood if method == "MLE" else self.likelihood
+
+    def in_words(self) -> str:
+        """One line."""
+        same = self.likelihood == self.mle_likelihood
+        scale = (
+            self.likelihood if same else f"{self.mle_likelihood} for MLE, {self.likelihood} for the others"
+        )
+        return f"{self.gradient}, likelihood: {scale}, network: {self.network}"
+
+
+def all_conventions(
+    gradients: Sequence[str] = GRADIENTS, likelihoods: Sequence[str] = LIKELIHOODS
+) -> list[Conventions]:
+    """Every combination; with the defaults, 32."""
+    choices = itertools.product(gradients, likelihoods, likelihoods, NETWORKS)
+    return [Conventions(*choice) for choice in choices]
+
+
+def method_config(base: RunConfig, method: str) -> RunConfig:
+    """`base` with a method's objective and λ.
+
+    MLE takes the same steps by either gradient rule (the rule of parameter shifts is exact for
+    it), so it has one run for both.
+    """
+    fields = METHODS[method] | ({"gradient": "chain-rule"} if method == "MLE" else {})
+    return RunConfig(**{**base.model_dump(), "regularization": 1.0, **fields})
+
+
+def paper_base(**fields: Any) -> RunConfig:
+    """Table I and Section IV as a config: 100 seeds, unless `fields` say otherwise."""
+    known = {k: v for k, v in published().training.items() if k in RunConfig.model_fields}
+    return RunConfig(**{**known, **fields})
+
+
+def paper_configs(
+    base: RunConfig,
+    datasets: Sequence[str] = DATASETS,
+    gradients: Sequence[str] = GRADIENTS,
+    likelihoods: Sequence[str] = LIKELIHOODS,
+) -> list[RunConfig]:
+    """Section IV: every dataset, method and convention of training, each different run once.
+
+    All share the config's seed, so seed i starts from the same angles in every one of them.
+
+    >>> everything = paper_configs(paper_base())
+    >>> len(everything), len(paper_configs(paper_base(), ["gaussian"], ["chain-rule"], ["sum"]))
+    (66, 6)
+    """
+    configs: dict[str, RunConfig] = {}
+    for dataset, gradient, likelihood in itertools.product(datasets, gradients, likelihoods):
+        changes = {"dataset": dataset, "gradient": gradient, "likelihood": likelihood}
+        chosen = RunConfig(**{**base.model_dump(), **changes})
+        for method in METHODS:
+            config = method_config(chosen, method)
+            configs[config.hash] = config
+    return list(configs.values())
+
+
+def beyond_configs(
+    base: RunConfig, part: str, datasets: Sequence[str] = DATASETS, gradients: Sequence[str] = GRADIENTS
+) -> list[RunConfig]:
+    """The runs of one part of `BEYOND`, with the likelihood summed.
+
+    >>> [c.shots for c in beyond_configs(paper_base(), "shots", ["moons"], ["chain-rule"])[:3]]
+    [10, 30, 100]
+    """
+    if part not in BEYOND:
+        raise ValueError(f"beyond={part!r}: allowed are {', '.join(map(repr, BEYOND))}")
+    fixed = {name: [value] for name, value in base.model_dump().items()}
+    fixed |= {"dataset": list(datasets), "gradient": list(gradients), "likelihood": ["sum"]}
+    configs = grid(fixed | {name: list(values) for name, values in BEYOND[part].items()})
+    one_mle = [c for c in configs if c.objective != "mle" or c.gradient == gradients[0]]
+    return [c if c.objective != "mle" else c.model_copy(update={"gradient": "chain-rule"}) for c in one_mle]
+
+
+def method_of(config: RunConfig) -> str:
+    """The name of a config's method, such as "SELBO λ=0.01".
+
+    >>> method_of(RunConfig(objective="elbo", regularization=10))
+    'ELBO λ=10'
+    """
+    if config.objective == "mle":
+        return "MLE"
+    if config.objective == "elbo" and config.regularization == 1:
+        return "ELBO"
+    return f"{config.objective.upper()} λ={config.regularization:g}"

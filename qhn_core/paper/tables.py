@@ -1,0 +1,227 @@
+"""Tables II and III, ours beside published, and what the methods differ by, seed by seed."""
+
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qhn_core.bits import Float
+from qhn_core.config import RunConfig
+from qhn_core.paper.published import EXHAUSTIVE, TABLES, published
+from qhn_core.paper.results import PaperResults
+from qhn_core.paper.statistics import Paired, holm, paired, standard_errors_apart
+from qhn_core.paper.study import BEYOND, LIKELIHOODS, METHODS, Conventions, all_conventions
+
+CLEAR = 2.0
+"""A published difference from MLE is clear when it is more than so many standard errors."""
+
+
+def check_score(score: str) -> None:
+    """Raise ValueError unless the paper has a table of this score."""
+    if score not in TABLES:
+        raise ValueError(f"score={score!r}: allowed are {', '.join(map(repr, TABLES))}")
+
+
+def table(results: PaperResults, conventions: Conventions, score: str = "test_bce") -> pd.DataFrame:
+    """Table II ("test_bce") or III ("test_accuracy"): one row per (dataset, method).
+
+    Columns: ours_mean, ours_std (over n seeds, ddof = 1), n; published_mean, published_std (NaN
+    where the paper has none); standard_errors: ours - published in standard errors of that
+    difference (NaN without spread). A method that was not run under these conventions has no row.
+    """
+    check_score(score)
+    rows = {}
+    for dataset in results.datasets:
+        printed = published().tables[score][dataset]
+        best = results.about.exhaustive[dataset][score]
+        rows[dataset, EXHAUSTIVE] = _row(np.array([best]), printed.get(EXHAUSTIVE))
+        for method in METHODS:
+            if (run := results.find(dataset, method, conventions)) is not None:
+                values = results.seed_scores(run, conventions.network, score).to_numpy()
+                rows[dataset, method] = _row(values, printed.get(method))
+    return frame(rows, ["dataset", "method"])
+
+
+def frame(rows: dict[Any, dict[str, float]], names: list[str]) -> pd.DataFrame:
+    """Rows by their keys, with the index called `names`, also where there are none."""
+    if not rows:
+        return pd.DataFrame()
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(names)
+
+
+def _row(values: Float, printed: tuple[float, float | None] | None) -> dict[str, float]:
+    nan = float("nan")
+    mean = float(values.mean()) if len(values) else nan
+    std = float(values.std(ddof=1)) if len(values) > 1 else nan
+    published_mean, published_std = printed or (nan, nan)
+    published_std = nan if published_std is None else published_std
+    n_published = published().initialisations
+    apart = standard_errors_apart(
+        mean, std, max(len(values), 1), published_mean, published_std, n_published
+    )
+    return {
+        "ours_mean": mean,
+        "ours_std": std,
+        "n": len(values),
+        "published_mean": published_mean,
+        "published_std": published_std,
+        "standard_errors": apart,
+    }
+
+
+@lru_cache(maxsize=4096)
+def compare(results: PaperResults, run: int, other: int, network: str, score: str) -> Paired | None:
+    """A run minus another on the seeds that both finished, or None where those are fewer than two."""
+    both = pd.concat(
+        [results.seed_scores(i, network, score) for i in (run, other)], axis=1, join="inner"
+    ).to_numpy()
+    return paired(both[:, 0], both[:, 1]) if len(both) > 1 else None
+
+
+def contrasts(results: PaperResults, conventions: Conventions, score: str = "test_bce") -> pd.DataFrame:
+    """Each method minus MLE, paired by seed (same initial angles): one row per (dataset, method).
+
+    Columns: those of `statistics.Paired`; p_holm: the t test adjusted for all rows; published: the
+    difference of the published means, and published_errors: the same in standard errors.
+    """
+    check_score(score)
+    rows = {}
+    for dataset in results.datasets:
+        mle = results.find(dataset, "MLE", conventions)
+        for method in METHODS:
+            run = results.find(dataset, method, conventions)
+            if method == "MLE" or run is None or mle is None:
+                continue
+            if found := compare(results, run, mle, conventions.network, score):
+                rows[dataset, method] = {**asdict(found), **_published_contrast(dataset, method, score)}
+    out = frame(rows, ["dataset", "method"])
+    if len(out):
+        out["p_holm"] = holm(out.p_t.tolist())
+    return out
+
+
+def _published_contrast(dataset: str, method: str, score: str) -> dict[str, float]:
+    printed = published().tables[score][dataset]
+    (mean, std), (mle_mean, mle_std) = printed.get(method, (np.nan, np.nan)), printed["MLE"]
+    n = published().initialisations
+    errors = standard_errors_apart(mean, std or np.nan, n, mle_mean, mle_std or np.nan, n)
+    return {"published": mean - mle_mean, "published_errors": errors}
+
+
+def orderings(results: PaperResults, score: str = "test_bce") -> pd.DataFrame:
+    """Under which conventions the paper's ordering appears: one row per `Conventions`.
+
+    clear: methods whose published difference from MLE is more than 2 standard errors; reproduced
+    and reversed: those of them where the 95 % interval of our paired difference lies on the
+    published side of 0, or on the other; rms: root mean square of ours - published over all cells.
+    Sorted, best first.
+    """
+    rows = []
+    for conventions in all_conventions():
+        found = contrasts(results, conventions, score)
+        if not len(found):
+            continue
+        clear = found[found.published_errors.abs() > CLEAR]
+        low, high = (np.sign(clear[c]) for c in ("low", "high"))
+        decided, side = low == high, np.sign(clear.published)
+        cells = table(results, conventions, score)
+        rows.append(
+            {
+                **asdict(conventions),
+                "clear": len(clear),
+                "reproduced": int((decided & (low == side)).sum()),
+                "reversed": int((decided & (low == -side)).sum()),
+                "rms": float(np.sqrt(((cells.ours_mean - cells.published_mean) ** 2).mean())),
+            }
+        )
+    out = pd.DataFrame(rows)
+    return out.sort_values(["reproduced", "rms"], ascending=[False, True], ignore_index=True)
+
+
+def regularizer_effect(
+    results: PaperResults, gradient: str, likelihood: str, network: str, score: str = "test_bce"
+) -> pd.DataFrame:
+    """What the regulariser itself does: `contrasts` where MLE has the same likelihood, so the same step."""
+    return contrasts(results, Conventions(gradient, likelihood, likelihood, network), score)
+
+
+def scale_effect(results: PaperResults, network: str, score: str = "test_bce") -> pd.DataFrame:
+    """What the scale of the likelihood alone does: MLE with the mean minus MLE with the sum, by dataset."""
+    rows = {}
+    for dataset in results.datasets:
+        summed, averaged = (
+            results.find(dataset, "MLE", Conventions(mle_likelihood=scale)) for scale in LIKELIHOODS
+        )
+        if summed is None or averaged is None:
+            continue
+        if found := compare(results, averaged, summed, network, score):
+            rows[dataset] = asdict(found)
+    return frame(rows, ["dataset"])
+
+
+def beyond(results: PaperResults, part: str, network: str, score: str = "test_bce") -> pd.DataFrame:
+    """What the paper does not vary: one row per run of a part of `BEYOND`.
+
+    Columns: dataset, gradient, objective, the fields that the part varies, mean, std (ddof = 1), n.
+    The runs of Section IV at the same settings are among them.
+    """
+    if part not in BEYOND:
+        raise ValueError(f"part={part!r}: allowed are {', '.join(map(repr, BEYOND))}")
+    fields = [f for f in BEYOND[part] if f != "objective"]
+    shared = _shared(results.about.paper[0])
+    rows = []
+    for i, config in enumerate(results.configs):
+        varied = {f: getattr(config, f) for f in fields}
+        inside = config.objective in BEYOND[part]["objective"] and all(
+            value in BEYOND[part][f] or (config.objective == "mle" and f == "regularization")
+            for f, value in varied.items()
+        )
+        others = {f: v for f, v in _shared(config).items() if f not in fields}
+        if not inside or config.likelihood != "sum" or any(shared[f] != v for f, v in others.items()):
+            continue
+        values = results.seed_scores(i, network, score)
+        rows.append(
+            {
+                "dataset": config.dataset,
+                "gradient": config.gradient,
+                "objective": config.objective,
+                **varied,
+                "mean": values.mean(),
+                "std": values.std(ddof=1),
+                "n": len(values),
+            }
+        )
+    columns = ["dataset", "gradient", "objective", *fields]
+    return (
+        pd.DataFrame(rows).sort_values(columns, ignore_index=True)
+        if rows
+        else pd.DataFrame(columns=columns)
+    )
+
+
+def _shared(config: RunConfig) -> dict[str, object]:
+    """The fields that parts beyond the paper may vary, and MLE's λ, which nothing reads, as 1."""
+    return {
+        "n_layers": config.n_layers,
+        "shots": config.shots,
+        "annealing": config.annealing,
+        "regularization": 1.0 if config.objective == "mle" else config.regularization,
+    }
+
+
+def readings(results: PaperResults) -> dict[str, Conventions]:
+    """The three readings that the report tells of, by name; without those that were not run."""
+    printed = Conventions()
+    found = {
+        "Algorithm 1 as printed, likelihood summed": printed,
+        "Algorithm 1 as printed, MLE averaged, the others summed": replace(printed, mle_likelihood="mean"),
+        "chain rule, likelihood summed": replace(printed, gradient="chain-rule"),
+    }
+    first = results.datasets[0]
+    return {
+        name: c
+        for name, c in found.items()
+        if all(results.find(first, method, c) is not None for method in METHODS)
+    }

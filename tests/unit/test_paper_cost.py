@@ -1,0 +1,101 @@
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from qhn_core.paper import cost
+from qhn_core.paper.cost import Meter
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="read from /proc")
+BURN = """
+import resource, time
+until = time.process_time() + 0.6
+while time.process_time() < until: pass
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime, flush=True)
+time.sleep(0.6)
+"""
+"""Uses the processor, says how much, and stays a while to be measured."""
+
+
+@linux
+def test_the_time_of_descendants_counts():
+    with Meter() as meter:
+        child = subprocess.run([sys.executable, "-c", BURN], capture_output=True, text=True, check=True)
+    assert meter.cost().cpu_seconds == pytest.approx(float(child.stdout), abs=0.25)
+
+
+@linux
+def test_time_before_the_block_does_not_count():
+    until = time.process_time() + 0.3
+    while time.process_time() < until:
+        pass
+    with Meter() as meter:
+        pass
+    assert meter.cost().cpu_seconds < 0.25
+
+
+@linux
+def test_memory_that_is_held_counts_at_its_peak(monkeypatch):
+    monkeypatch.setattr(cost, "PERIOD", 0.01)
+    with Meter() as before:
+        time.sleep(0.05)
+    with Meter() as meter:
+        held = np.ones(150 * 2**17)  # 150 MB
+        time.sleep(0.1)
+        del held
+    assert meter.cost().peak_memory_mb - before.cost().peak_memory_mb == pytest.approx(150, abs=25)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A processor package with an energy counter: package(microjoules)."""
+    folder = tmp_path / "intel-rapl:0"
+    folder.mkdir()
+    (folder / "max_energy_range_uj").write_text("10000000\n")
+    monkeypatch.setattr(cost, "POWERCAP", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return lambda value: (folder / "energy_uj").write_text(f"{value}\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "joules"), [(1_000_000, 4_000_000, 3), (9_000_000, 500_000, 1.5)]
+)
+def test_energy_of_the_processor_also_where_its_counter_starts_again(package, before, after, joules):
+    package(before)
+    with Meter() as meter:
+        package(after)
+    found = meter.cost()
+    assert (found.energy_joules, found.energy_source) == (pytest.approx(joules), "RAPL")
+
+
+def test_energy_is_left_out_where_no_counter_can_be_read(package, tmp_path):
+    with Meter() as meter:  # there is a package, but without its counter
+        pass
+    assert (meter.cost().energy_joules, meter.cost().energy_source) == (None, "")
+
+
+def test_power_of_a_gpu_is_added_up(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 60.0\necho 40.0\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(cost, "POWERCAP", tmp_path)
+    monkeypatch.setattr(cost, "PERIOD", 0.05)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with Meter() as meter:
+        time.sleep(0.5)
+    found = meter.cost()
+    assert found.energy_source == "nvidia-smi"
+    assert 100 * 0.2 < found.energy_joules <= 100 * found.wall_seconds
+
+
+def test_where_there_is_no_proc_only_the_clock_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "PROC", tmp_path)
+    with Meter() as meter:
+        pass
+    found = meter.cost()
+    assert found.wall_seconds > 0
+    assert (found.cpu_seconds, found.peak_memory_mb) == (None, None)
