@@ -10,7 +10,17 @@ import pytest
 import qhn_core as qhn
 from qhn_core import scheduler, sweep
 from qhn_core.execution import thread_workers
-from qhn_core.paper import Conventions, Study, load_results, run_study, save_results, table
+from qhn_core.paper import (
+    METHODS,
+    Conventions,
+    Study,
+    all_conventions,
+    load_results,
+    run_study,
+    save_results,
+    table,
+)
+from qhn_core.paper.results import SHIPPED
 from qhn_core.paper.run import FailedRunsError
 from qhn_core.paper.study import NETWORKS
 from qhn_core.problem import build_problem
@@ -184,3 +194,20 @@ def test_a_broken_file_is_named_with_what_to_do(folder, broken):
     damage(folder)
     with pytest.raises(ValueError, match=rf"(?s){text}.*qhn reproduce --ship"):
         load_results(folder)
+
+
+# --- what ships --------------------------------------------------------------------------------------
+
+
+def test_the_results_that_ship_are_whole_small_and_say_how_they_were_made():
+    found = load_results()
+    assert found.about.command.startswith("qhn reproduce --seeds 100 ")
+    assert {c.n_seeds for c in found.about.paper} == {100}
+    assert {c.epochs for c in found.about.paper} == {200}
+    for conventions in all_conventions():
+        rows = table(found, conventions)
+        assert list(rows.index.get_level_values("dataset").unique()) == ["gaussian", "moons", "rings"]
+        assert len(rows) == 3 * (1 + len(METHODS))
+        assert (rows.n.drop("MLE E.S.", level="method") == 100).all()
+    files = list(SHIPPED.iterdir())
+    assert sum(path.stat().st_size for path in files) < 5e6
