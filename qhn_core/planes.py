@@ -12,6 +12,8 @@ from qhn_core.training import advance, initial_state
 
 HESSIAN_STEP = 1e-4
 """Radians; the central difference of exact gradients is then right to about 1e-8."""
+SAME_POINT = 1e-9
+"""Radians; optima that are no further apart are one."""
 OBJECTIVES = ("mle", "elbo", "selbo")
 
 
@@ -173,10 +175,26 @@ def trained_optima(config: RunConfig, seed_row: int) -> dict[str, Float]:
 
 
 def _optima(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
-    """The plane through the three optima that MLE, ELBO and SELBO reach from the same initial angles."""
+    """The plane through the three optima that MLE, ELBO and SELBO reach from the same initial angles.
+
+    Where they lie on one line, or coincide, random directions take the place of what is missing.
+    """
     best = trained_optima(config, seed_row)
-    directions = orthonormal(best["elbo"] - best["mle"], best["selbo"] - best["mle"])
+    draws = np.random.default_rng(plane.seed).standard_normal((2, *center.shape))
+    choices = [
+        (best["elbo"] - best["mle"], "from MLE* to ELBO*", "its normal towards ELBO*"),
+        (best["selbo"] - best["mle"], "from MLE* to SELBO*", "its normal towards SELBO*"),
+        *((draw, "random direction", "random normal") for draw in draws),
+    ]
+    labels: list[str] = []
+    directions = np.zeros((0, *center.shape))
+    for direction, first, second in choices:
+        rest = direction - np.tensordot(np.tensordot(directions, direction, 3), directions, 1)
+        size = np.linalg.norm(rest)
+        if len(labels) < 2 and size > SAME_POINT * max(1.0, float(np.linalg.norm(direction))):
+            labels.append(second if labels else first)
+            directions = np.concatenate([directions, rest[None] / size])
     center = np.mean(list(best.values()), axis=0)
     places = {name: [float((d * (b - center)).sum()) for d in directions] for name, b in best.items()}
     points = tuple((f"{name.upper()}*", x, y) for name, (x, y) in places.items())
-    return Plane(center, directions, ("from MLE* to ELBO*", "its normal towards SELBO*"), points)
+    return Plane(center, directions, (labels[0], labels[1]), points)

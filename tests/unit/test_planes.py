@@ -124,3 +124,25 @@ def test_the_plane_of_the_optima_holds_all_three():
         reached = plane.center + x * plane.directions[0] + y * plane.directions[1]
         both = np.stack([reached, train(own).best_angles[0]])
         np.testing.assert_allclose(*objective_value(own, both), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("moved", "labels"),
+    [
+        ({}, ("random direction", "random normal")),
+        ({"selbo": 0.5}, ("from MLE* to SELBO*", "random normal")),
+        ({"elbo": 1.0, "selbo": -0.5}, ("from MLE* to ELBO*", "random normal")),
+    ],
+)
+def test_optima_on_one_line_or_in_one_point_still_have_a_plane(monkeypatch, moved, labels):
+    config = RunConfig(n_hidden=1)
+    start = np.random.default_rng(5).normal(size=config.angle_shape)
+    step = np.random.default_rng(6).normal(size=config.angle_shape)
+    best = {name: start + moved.get(name, 0.0) * step for name in ("mle", "elbo", "selbo")}
+    monkeypatch.setattr("qhn_core.planes.trained_optima", lambda config, seed: best)
+    plane = choose_plane(config, LandscapeConfig(plane="optima"), start)
+    assert plane.labels == labels
+    gram = np.tensordot(plane.directions, plane.directions, ([1, 2, 3], [1, 2, 3]))
+    np.testing.assert_allclose(gram, np.eye(2), atol=1e-12)
+    for (_, x, y), angles in zip(plane.points, best.values(), strict=True):
+        np.testing.assert_allclose(plane.center + x * plane.directions[0] + y * plane.directions[1], angles)
