@@ -1,14 +1,51 @@
 """The few loops that dominate a run, compiled with numba.
 
 Every kernel is deterministic, works on one block of arrays and releases the GIL, so callers may run
-several in threads. Each has a numpy, scipy or Cirq oracle in `tests/unit/test_kernels*.py`. Bit 0
-is the most significant bit of an index (Cirq's order).
+several in threads. Each has a numpy, scipy or Cirq oracle in the tests. Bit 0 is the most
+significant bit of an index (Cirq's order).
 
 - `philox`: random numbers by counter, and uniform bitstrings.
 - `transforms`: linear maps of arrays with 2**n entries, and sums over them.
-- `words`: Hamming distances between packed bitstrings.
+- `words`: distinct bitstrings, and Hamming distances between them.
 - `sampling`: bitstrings from a product distribution or from a table of probabilities.
 - `product`: the circuits of one layer, whose distribution is a product.
 - `states`: state vectors, layer by layer; `adjoint`: exact gradients by one backward pass.
 - `cones`: samples of all shifted circuits from one state.
+- `networks`: likelihood and accuracy of networks without a table.
+
+Numba keeps compiled code on disk, and compiles a function again when its own file changes, but not
+when that of a function it calls does. So the code is thrown away whenever any of these files changes.
 """
+
+from hashlib import sha256
+from pathlib import Path
+
+from numba.core.dispatcher import Dispatcher
+
+from qhn_core.kernels import adjoint, cones, networks, philox, product, sampling, states, transforms, words
+
+MODULES = (adjoint, cones, networks, philox, product, sampling, states, transforms, words)
+
+
+def forget_stale_code(folder: Path, digest: str) -> None:
+    """Delete the compiled code in a folder unless it was made from sources with this digest."""
+    stamp = folder / "kernels.sha256"
+    try:
+        if stamp.exists() and stamp.read_text() == digest:
+            return
+        for compiled in [*folder.glob("*.nbi"), *folder.glob("*.nbc")]:
+            compiled.unlink(missing_ok=True)
+        stamp.write_text(digest)
+    except OSError:  # a folder that can't be written holds no code of ours either
+        return
+
+
+def _forget_ours() -> None:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    kernels = [k for module in MODULES for k in vars(module).values() if isinstance(k, Dispatcher)]
+    for folder in {kernel.stats.cache_path for kernel in kernels if kernel.stats.cache_path}:
+        forget_stale_code(Path(folder), digest)
+
+
+_forget_ours()

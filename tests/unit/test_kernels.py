@@ -1,7 +1,9 @@
 """Each compiled kernel against numpy, scipy or Cirq."""
 
+import hashlib
 from collections import Counter
 from functools import reduce
+from pathlib import Path
 
 import cirq
 import numpy as np
@@ -11,7 +13,16 @@ import scipy.linalg
 import scipy.stats
 
 from qhn_core.bits import words_to_bits
-from qhn_core.kernels import adjoint, philox, product, sampling, states, transforms, words
+from qhn_core.kernels import (
+    adjoint,
+    forget_stale_code,
+    philox,
+    product,
+    sampling,
+    states,
+    transforms,
+    words,
+)
 
 BELOW_ONE = np.nextafter(1.0, 0.0)
 
@@ -249,6 +260,22 @@ def test_adjoint_gradient_where_the_last_qubits_are_gathered_first():
         shift[layer, kind, qubit] = np.pi / 2
         plus, minus = (oracles.probabilities(angles + s) @ observable for s in (shift, -shift))
         assert actual[layer, kind, qubit] == pytest.approx((plus - minus) / 2, abs=1e-12)
+
+
+def test_compiled_code_of_other_sources_is_deleted(tmp_path):
+    code = [tmp_path / "states.evolve-1.py311.nbi", tmp_path / "states.evolve-1.py311.1.nbc"]
+    for found, kept in (("first", False), ("first", True), ("second", False)):
+        for path in code:
+            path.touch()
+        forget_stale_code(tmp_path, found)
+        assert [path.exists() for path in code] == [kept, kept]
+
+
+def test_the_kernels_code_is_that_of_their_sources_now():
+    folder = Path(states.evolve.stats.cache_path)
+    sources = sorted(Path(states.__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    assert (folder / "kernels.sha256").read_text() == digest
 
 
 # --- random numbers ----------------------------------------------------------------------------------
