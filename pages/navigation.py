@@ -11,6 +11,7 @@ page = st.navigation(
     [
         st.Page("train.py", title="Train", default=True),
         st.Page("landscape.py", title="Landscape"),
+        st.Page("paper.py", title="Paper"),
         st.Page("runs.py", title="Runs"),
     ],
     position="top",

@@ -1,0 +1,220 @@
+"""Paper: the tables and figures of Section IV, ours beside published, under every convention."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.components.controls import want_config
+from pages.components.looks import chart, numbers
+from pages.components.session import start
+from qhn_core.config import RunConfig
+from qhn_core.figures import Figure
+from qhn_core.paper import (
+    METHODS,
+    Conventions,
+    PaperResults,
+    contrast_figure,
+    contrasts,
+    figure_2,
+    figure_3,
+    figure_4,
+    figure_5,
+    figure_6,
+    load_results,
+    orderings,
+    published,
+    table,
+)
+from qhn_core.paper.findings import ordering_sentences, regularizer_sentences, scale_sentences
+from qhn_core.paper.report import cost_lines
+from qhn_core.paper.study import GRADIENTS, LIKELIHOODS, NETWORKS
+
+SCORES = {"test_bce": "Table II, test BCE", "test_accuracy": "Table III, test accuracy"}
+FIGURES = ("2", "3", "4", "5", "6")
+
+
+@st.cache_resource(show_spinner=False)
+def results_here() -> PaperResults:
+    """The results that come with this repository."""
+    return load_results()
+
+
+@st.cache_data(show_spinner=False)
+def findings(_results: PaperResults, made: str) -> tuple[list[str], list[str], list[str], pd.DataFrame]:
+    """What was found, in sentences, and every convention's table; some seconds to make."""
+    return (
+        ordering_sentences(_results),
+        scale_sentences(_results),
+        regularizer_sentences(_results),
+        orderings(_results),
+    )
+
+
+def switches() -> tuple[Conventions, str]:
+    """One switch for each convention that the paper leaves open, and which table; all in the URL."""
+
+    def switch(
+        label: str, options: tuple[str, ...], key: str, first: str, text: str, **more: object
+    ) -> str:
+        return st.segmented_control(
+            label, options, default=first, required=True, key=key, bind="query-params", help=text, **more
+        )
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        gradient = switch(
+            "Gradient", GRADIENTS, "by", "algorithm-1", "Algorithm 1 as printed, or the true gradient."
+        )
+        likelihood = switch(
+            "Log-likelihood", LIKELIHOODS, "scale", "sum", "Of ELBO and SELBO: the scale is a step size."
+        )
+        of_mle = switch(
+            "of MLE", LIKELIHOODS, "mle_scale", "mean", "The paper does not say whether it is the same."
+        )
+        network = switch(
+            "Network",
+            NETWORKS,
+            "network",
+            "last epoch",
+            "How a trained circuit predicts: samples of the last epoch on average, q at θ* on average, the "
+            "mixture of all networks, or the most probable one.",
+        )
+        score = switch(
+            "Table", tuple(SCORES), "score", "test_bce", "Of the paper.", format_func=SCORES.__getitem__
+        )
+    return Conventions(gradient, likelihood, of_mle, network), score
+
+
+def with_spread(mean: float, std: float) -> str:
+    """A mean and a standard deviation as text, or a dash."""
+    if pd.isna(mean):
+        return "–"
+    return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
+
+
+def tables(results: PaperResults, conventions: Conventions, score: str) -> None:
+    """Ours beside published, and the differences from MLE paired by seed."""
+    rows = table(results, conventions, score).reset_index()
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        st.markdown(f"**{SCORES[score]}**: mean ± standard deviation over initialisations")
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "dataset": rows.dataset,
+                    "method": rows.method,
+                    "ours": [with_spread(r.ours_mean, r.ours_std) for r in rows.itertuples()],
+                    "published": [
+                        with_spread(r.published_mean, r.published_std) for r in rows.itertuples()
+                    ],
+                    "apart": rows.standard_errors,
+                }
+            ),
+            hide_index=True,
+            height="content",
+            column_config={
+                "apart": st.column_config.NumberColumn(
+                    format="%+.1f", help="Ours minus published, in standard errors of that difference."
+                )
+            },
+        )
+    with right:
+        st.markdown("**Difference from MLE**, paired by seed, with 95 % intervals; published beside it")
+        figure = contrast_figure(results, conventions, score)
+        figure["layout"]["height"] = 640
+        chart(figure, "contrast")
+
+
+def figure_of(
+    number: str, results: PaperResults, conventions: Conventions, dataset: str, method: str
+) -> Figure:
+    """One of the paper's figures, redrawn from ours."""
+    if number == "2":
+        return figure_2(results, dataset)
+    if number == "3":
+        return figure_3(results, conventions, "ELBO" if method == "MLE" else method, dataset)
+    return (figure_4 if number == "4" else figure_5)(results, conventions, dataset)
+
+
+def open_run(config: RunConfig, page: str) -> None:
+    """Show a run of the study on another page; it is trained first where the store does not have it."""
+    if start(config):
+        want_config(config)
+        st.session_state.leave_for = page
+
+
+def figures(results: PaperResults, conventions: Conventions) -> None:
+    """Figures 2 to 6, with a way to the run or the slice."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.segmented_control(
+            "Figure", FIGURES, default="4", required=True, key="figure", bind="query-params"
+        )
+        dataset = st.segmented_control(
+            "Dataset", results.datasets, default="gaussian", required=True, key="of", disabled=number == "6"
+        )
+        method = st.selectbox("Method", list(METHODS), 3, key="method", width=180)
+        run = results.find(dataset, method, conventions)
+        st.button(
+            "Open this run",
+            disabled=run is None,
+            on_click=lambda: open_run(results.configs[run], "train.py"),
+            help="On the Train page, with all its seeds.",
+        )
+        st.button(
+            "Open this slice",
+            on_click=lambda: open_run(results.about.slice.config, "landscape.py"),
+            help="The plane of Figure 6 on the Landscape page.",
+        )
+    st.caption(f"Published: {published().figures[number]}")
+    if number == "6":
+        drawn = {name: figure_6(results, name) for name in ("mle", "elbo", "selbo")}
+        for column, (name, figure) in zip(st.columns(3), drawn.items(), strict=True):
+            with column:
+                st.markdown(f"**{name.upper()}**")
+                chart(figure, f"figure_6_{name}")
+        numbers(pd.DataFrame(results.about.slice.roughness).rename_axis("roughness").reset_index())
+    else:
+        figure = figure_of(number, results, conventions, dataset, method)
+        figure["layout"]["height"] = 380
+        chart(figure, f"figure_{number}")
+
+
+def what_was_found(results: PaperResults, conventions: Conventions, score: str) -> None:
+    """Sentences made of the numbers, and the numbers."""
+    orders, scale, regularizer, every = findings(results, str(results.about.made))
+    with st.expander("Under which convention does the published ordering appear?", expanded=True):
+        st.markdown("\n".join(f"- {line}" for line in [*orders, *scale]))
+        st.dataframe(
+            every, hide_index=True, column_config={"rms": st.column_config.NumberColumn(format="%.3f")}
+        )
+    with st.expander("What the regulariser itself contributes, at the same step size"):
+        st.markdown("\n".join(f"- {line}" for line in regularizer))
+    with st.expander("Paired by seed, in numbers"):
+        numbers(contrasts(results, conventions, score).reset_index())
+
+
+def how_made(results: PaperResults) -> None:
+    """The command, its date and what it cost; how to compute it all again."""
+    about = results.about
+    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    st.markdown("**Made by this command**, which computes it all again (stopped, it goes on where it was)")
+    st.code(about.command, language="bash")
+    st.caption(f"{about.made:%Y-%m-%d %H:%M} UTC; {versions}")
+    lines = cost_lines(about.cost, len(results.configs))
+    st.dataframe(pd.DataFrame(lines, columns=["cost", "ours", "published"]), hide_index=True)
+
+
+if page := st.session_state.pop("leave_for", None):
+    st.switch_page(page, query_params={"run": st.session_state.job})
+try:
+    results = results_here()
+except ValueError as error:
+    st.error(str(error))
+    st.stop()
+st.caption(
+    "Section IV of “Variational Inference for Quantum HyperNetworks”, run under every convention that the paper "
+    "leaves open. Published numbers are marked as such; all others come from the command at the end."
+)
+conventions, score = switches()
+tables(results, conventions, score)
+figures(results, conventions)
+what_was_found(results, conventions, score)
+how_made(results)
