@@ -21,7 +21,7 @@ class Epochs:
 
     inputs: Inputs
     n_seeds: int = SEEDS_PER_CORE * (os.cpu_count() or 1)
-    epochs: int = 5
+    epochs: int = 40
 
     @property
     def evaluations(self) -> int:

@@ -7,8 +7,8 @@ from qhn_core.config import RunConfig
 from qhn_core.gradients import objective_gradient
 from qhn_core.paper.published import published
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.study import METHODS, Conventions
-from qhn_core.paper.tables import frame, orderings, regularizer_effect, scale_effect
+from qhn_core.paper.study import GRADIENTS, METHODS, NETWORKS, Conventions
+from qhn_core.paper.tables import frame, orderings, readings, regularizer_effect, scale_effect
 
 ZERO_GRADIENT_COMMAND = """python -c "
 import numpy as np, qhn_core as qhn
@@ -47,7 +47,7 @@ def ordering_sentences(results: PaperResults, score: str = "test_bce") -> list[s
         "than two standard errors."
     )
     if len(full):
-        names = "; ".join(_reading(row) for row in full.itertuples())
+        names = "; ".join(_readings(full))
         second = (
             f"All {clear} differences appear here, with 95 % intervals that exclude zero, under: {names}."
         )
@@ -64,6 +64,18 @@ def ordering_sentences(results: PaperResults, score: str = "test_bce") -> list[s
         f"{same.reversed.max()} have the opposite sign."
     )
     return [first, second, *([third] if len(same) else [])]
+
+
+def _readings(rows: pd.DataFrame) -> list[str]:
+    """Conventions in words; one line where a choice of likelihoods has all gradients and networks."""
+    out = []
+    for (likelihood, of_mle), some in rows.groupby(["likelihood", "mle_likelihood"], sort=False):
+        if len(some) == len(GRADIENTS) * len(NETWORKS):
+            scale = f"{of_mle} for MLE, {likelihood} for the others"
+            out.append(f"likelihood: {scale}, by either gradient rule and with every network")
+        else:
+            out += [_reading(row) for row in some.itertuples()]
+    return out
 
 
 def _reading(row: object) -> str:
@@ -99,6 +111,27 @@ def regularizer_sentences(results: PaperResults, network: str = "most probable")
                 f"{dataset}, {gradient}, {network} network: better than MLE: {better or 'none'}; "
                 f"worse: {worse or 'none'} (test BCE, Holm-adjusted p < 0.05)."
             )
+    return out
+
+
+def figure_sentences(results: PaperResults) -> list[str]:
+    """How much of what Figures 4 and 5 say is seen, by reading; all per training point."""
+    out = []
+    for name, conventions in readings(results).items():
+        found = curve_table(results, conventions)
+        others = [m for m in METHODS if m not in ("MLE", "SELBO λ=1000")]
+        above = larger = wider = 0
+        for dataset in results.datasets:
+            rows = found.loc[dataset]
+            above += int((rows.objective[["SELBO λ=0.01", "SELBO λ=1"]] > rows.objective["MLE"]).sum())
+            larger += int((rows.gradient[others] < rows.gradient["MLE"]).sum())
+            wider += int((rows.spread[others] < rows.spread["MLE"]).sum())
+        n = len(results.datasets)
+        out.append(
+            f"{name}: SELBO with λ = 0.01 and 1 ends above MLE in {above} of {2 * n} cases (Figure 4); in "
+            f"the last quarter MLE has the larger mean gradient in {larger}, and the larger spread in "
+            f"{wider}, of {n * len(others)} comparisons with ELBO and SELBO up to λ = 100 (Figure 5)."
+        )
     return out
 
 

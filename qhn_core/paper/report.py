@@ -166,6 +166,7 @@ def _paper_figures(body: Body, results: PaperResults) -> None:
         for name, conventions in readings(results).items():
             body.plots({f"{d}, {name}": draw(results, conventions, d) for d in results.datasets})
     body.heading("Figures 4 and 5 in numbers", 3)
+    body.bullets(findings.figure_sentences(results))
     body.text(
         "Per training point, nats: the objective and its likelihood at the last epoch, mean over seeds; "
         "the gradient magnitude in the last quarter of the training, its mean and its spread over seeds.",
