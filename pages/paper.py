@@ -210,8 +210,8 @@ except ValueError as error:
     st.error(str(error))
     st.stop()
 st.caption(
-    "Section IV of “Variational Inference for Quantum HyperNetworks”, run under every convention that the paper "
-    "leaves open. Published numbers are marked as such; all others come from the command at the end."
+    "Section IV of “Variational Inference for Quantum HyperNetworks”, run under every convention that the "
+    "paper leaves open. Published numbers are marked as such; all others come from the command at the end."
 )
 conventions, score = switches()
 tables(results, conventions, score)
