@@ -28,7 +28,7 @@ from qhn_core.paper.findings import ordering_sentences, regularizer_sentences, s
 from qhn_core.paper.report import cost_lines
 from qhn_core.paper.study import GRADIENTS, LIKELIHOODS, NETWORKS
 
-SCORES = {"test_bce": "Table II, test BCE", "test_accuracy": "Table III, test accuracy"}
+SCORES = {"II": ("test_bce", "test BCE"), "III": ("test_accuracy", "test accuracy")}
 FIGURES = ("2", "3", "4", "5", "6")
 
 
@@ -56,7 +56,7 @@ def switches() -> tuple[Conventions, str]:
         label: str, options: tuple[str, ...], key: str, first: str, text: str, **more: object
     ) -> str:
         return st.segmented_control(
-            label, options, default=first, required=True, key=key, bind="query-params", help=text, **more
+            label, options, default=first, required=True, key=key, bind="query-params", help=text
         )
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -77,10 +77,8 @@ def switches() -> tuple[Conventions, str]:
             "How a trained circuit predicts: samples of the last epoch on average, q at θ* on average, the "
             "mixture of all networks, or the most probable one.",
         )
-        score = switch(
-            "Table", tuple(SCORES), "score", "test_bce", "Of the paper.", format_func=SCORES.__getitem__
-        )
-    return Conventions(gradient, likelihood, of_mle, network), score
+        number = switch("Table", tuple(SCORES), "table", "II", "II is test BCE, III test accuracy.")
+    return Conventions(gradient, likelihood, of_mle, network), number
 
 
 def with_spread(mean: float, std: float) -> str:
@@ -90,12 +88,13 @@ def with_spread(mean: float, std: float) -> str:
     return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
 
 
-def tables(results: PaperResults, conventions: Conventions, score: str) -> None:
+def tables(results: PaperResults, conventions: Conventions, number: str) -> None:
     """Ours beside published, and the differences from MLE paired by seed."""
+    score, title = SCORES[number]
     rows = table(results, conventions, score).reset_index()
     left, right = st.columns([1, 1], gap="medium")
     with left:
-        st.markdown(f"**{SCORES[score]}**: mean ± standard deviation over initialisations")
+        st.markdown(f"**Table {number}, {title}**: mean ± standard deviation over initialisations")
         st.dataframe(
             pd.DataFrame(
                 {
@@ -110,6 +109,7 @@ def tables(results: PaperResults, conventions: Conventions, score: str) -> None:
             ),
             hide_index=True,
             height="content",
+            placeholder="–",
             column_config={
                 "apart": st.column_config.NumberColumn(
                     format="%+.1f", help="Ours minus published, in standard errors of that difference."
@@ -213,8 +213,8 @@ st.caption(
     "Section IV of “Variational Inference for Quantum HyperNetworks”, run under every convention that the "
     "paper leaves open. Published numbers are marked as such; all others come from the command at the end."
 )
-conventions, score = switches()
-tables(results, conventions, score)
+conventions, number = switches()
+tables(results, conventions, number)
 figures(results, conventions)
-what_was_found(results, conventions, score)
+what_was_found(results, conventions, SCORES[number][0])
 how_made(results)

@@ -114,3 +114,4 @@ def visit(service):
     """visit(page, **link) -> a Page that a visitor opened at that address."""
     yield lambda name="train", **link: Page(name, service, link)
     st.cache_data.clear()
+    st.cache_resource.clear()
