@@ -92,8 +92,8 @@ def tables(results: PaperResults, conventions: Conventions, number: str) -> None
     """Ours beside published, and the differences from MLE paired by seed."""
     score, title = SCORES[number]
     rows = table(results, conventions, score).reset_index()
-    left, right = st.columns([1, 1], gap="medium")
-    with left:
+    sides = st.container(horizontal=True, gap="medium")
+    with sides.container(width=660):
         st.markdown(f"**Table {number}, {title}**: mean ± standard deviation over initialisations")
         st.dataframe(
             pd.DataFrame(
@@ -116,7 +116,7 @@ def tables(results: PaperResults, conventions: Conventions, number: str) -> None
                 )
             },
         )
-    with right:
+    with sides.container(width=660):
         st.markdown("**Difference from MLE**, paired by seed, with 95 % intervals; published beside it")
         figure = contrast_figure(results, conventions, score)
         figure["layout"]["height"] = 640
