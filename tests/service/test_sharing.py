@@ -21,7 +21,7 @@ HALF_DIVERGES = {
     "patience": 2,
     "n_seeds": 4,
     "epochs": 12,
-    "seed": 1,
+    "seed": 36,
 }
 """Seeds 0 and 1 diverge at epochs 5 and 6; seeds 2 and 3 do not."""
 
