@@ -7,8 +7,8 @@ So a shot of a shifted circuit is a shot of the unshifted one whose qubits in th
 again: their few amplitudes, given the other bits, are turned by a small matrix, and squared.
 
 Each shifted circuit's shots have its own distribution, exactly. But those of different circuits share
-the bits outside the cones, so they are not independent of one another, as on a device they would be:
-estimates that take the difference of two shifts are less noisy here. (With one layer they are independent; see `kernels.product`.)
+the bits outside the cones, so they are not independent of one another, as on a device they would be,
+and the noise of the difference of two shifts is another. With one layer (`kernels.product`) they are.
 
 The matrix is (1 - i G) / sqrt(2) for a shift of +pi/2, and (1 + i G) / sqrt(2) for -pi/2, where G is
 the shifted gate's generator carried to the end of the circuit.
