@@ -310,14 +310,12 @@ function createLandscape(parent) {
     }
     const { start, end, size } = contourLevels(range);
     const began = performance.now();
+    const own = field ? arrows(name) : {};  // undefined means no change
     Plotly.restyle(div, {
-      z: [z, z], visible: [true, !light], zmin: [range[0], null], zmax: [range[1], null],
-      "contours.start": [null, start], "contours.end": [null, end], "contours.size": [null, size],
-    }, [0, 1]);
-    if (field) {
-      const { x, y } = arrows(name);
-      Plotly.restyle(div, { x: [x], y: [y] }, [2]);
-    }
+      z: [z, z, undefined], visible: [true, !light, true], zmin: [range[0], undefined, undefined], zmax: [range[1], undefined, undefined],
+      "contours.start": [undefined, start, undefined], "contours.end": [undefined, end, undefined], "contours.size": [undefined, size, undefined],
+      x: [undefined, undefined, own.x], y: [undefined, undefined, own.y],
+    }, [0, 1, 2]);
     chart.light = light;
     if (!light) slow = performance.now() - began > SLOW_PANEL_MS;
   }
