@@ -189,7 +189,9 @@ def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def boundary_figure(problem: Problem | LargeProblem, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
+def boundary_figure(
+    problem: Problem | LargeProblem, axes: tuple[Float, Float], surfaces: list[Float]
+) -> Figure:
     """Predictions over the plane under the test points.
 
     surfaces: mean and standard deviation of P(class 1) over the sampled networks, and P(class 1)

@@ -159,7 +159,7 @@ def network_texts(problem: LargeProblem, names: list[str], bits: Bits) -> list[s
             "<br>".join(
                 [
                     f"<b>{names[i]}</b>",
-                    *(lines[:4] + ["…"] if len(lines) > 4 else lines),
+                    *([*lines[:4], "…"] if len(lines) > 4 else lines),
                     "sigmoid hidden units" if row[-1] else "ReLU hidden units",
                     f"BCE: train {train[i]:.3f}, test {test[i]:.3f}",
                     f"test accuracy {accuracy[i]:.3f}",
