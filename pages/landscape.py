@@ -109,8 +109,8 @@ if job is None and config is not None:
     job = start(config)
 if job is not None and not has_tables(job.config):
     st.info(
-        f"A landscape needs all 2^{job.config.n_qubits} amplitudes of this run's circuit. On the Train page, "
-        f"train gaussian, moons or rings: {largest_network(RunConfig(), MOST_TABLE_BITS)}."
+        f"A landscape needs all 2^{job.config.n_qubits} amplitudes of this run's circuit. On the Train "
+        f"page, train gaussian, moons or rings: {largest_network(RunConfig(), MOST_TABLE_BITS)}."
     )
     st.stop()
 if job is not None and (job.state is None or not job.resting):

@@ -81,8 +81,9 @@ class Limits:
         if config.n_qubits > most:
             change = way_out(config) if tables and config.n_qubits > MOST_TABLE_BITS else ""
             raise ValueError(
-                f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits: this server allows at most {most} "
-                f"{'with' if tables else 'without'} 2**n numbers, {largest_network(config, most)}{change}"
+                f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits: this server allows at most "
+                f"{most} {'with' if tables else 'without'} 2**n numbers, "
+                f"{largest_network(config, most)}{change}"
             )
         if tables and BYTES_PER_NETWORK * 2**config.n_qubits > self.max_memory_gb * 10**9:
             raise ValueError(
