@@ -13,13 +13,14 @@ from qhn_core.network import BinaryNetwork
 from qhn_core.problem import LargeProblem
 from qhn_core.product import most_probable_bits, product_probability
 
-ROWS, COLUMNS = 5, 20
+ROWS, COLUMNS = 3, 14
 """Most rows and columns of test images, of each class."""
 MOST_NAMED = 24
 """A network of more bits is named by a hash."""
 LINE_BITS = 48
 """Bits in a line of a hover."""
-INK_SCALE = [[0.0, "rgba(40,44,52,0)"], [1.0, "rgba(40,44,52,0.85)"]]
+INK_SCALE = [[0.0, "rgba(40,44,52,0)"], [1.0, "rgba(40,44,52,0.7)"]]
+CLASS_NAMES = ("even (0)", "odd (1)")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def images_figure(problem: LargeProblem, axes: tuple[Float, Float], surfaces: li
     """
     rows, columns = _tiles(problem)
     data = prediction_heatmaps(axes, surfaces)
-    truth = [[f"class {int(row >= rows)}"] * columns for row in range(2 * rows)]
+    truth = [[CLASS_NAMES[int(row >= rows)]] * columns for row in range(2 * rows)]
     for trace in data:
         trace.update({"xgap": 2, "ygap": 2, "customdata": truth})
         trace["hovertemplate"] = "test image, %{customdata}<br>" + trace["hovertemplate"]
@@ -114,8 +115,9 @@ def images_figure(problem: LargeProblem, axes: tuple[Float, Float], surfaces: li
             **plain,
             "range": [2 * rows - 0.5, -0.5],  # downwards
             "scaleanchor": "x",
+            "ticks": "",
             "tickvals": [rows / 2 - 0.5, 1.5 * rows - 0.5],
-            "ticktext": ["class 0", "class 1"],
+            "ticktext": list(CLASS_NAMES),
         },
     }
     return {"data": data, "layout": {**layout, "meta": {"title": "Test images"}}}
