@@ -211,6 +211,7 @@ def _keep_at_quarter() -> None:
     before = st.session_state.quarter
     if st.session_state.get("bandwidth", before) == before:
         st.session_state.bandwidth = _quarter(st.session_state.dataset, st.session_state.n_hidden)
+        add_stop("bandwidth", st.session_state.bandwidth)
 
 
 def _advanced_controls() -> dict[str, Any]:
@@ -222,7 +223,7 @@ def _advanced_controls() -> dict[str, Any]:
         "n_hidden",
         "The network is 2-H-1 and needs 4H + 2 qubits; for digits 64-H-1, 66H + 2 qubits.",
         1,
-        MOST_HIDDEN,
+        max(MOST_HIDDEN, st.session_state.get("n_hidden", 1)),  # a stored run may have more
         on_change=_keep_at_quarter,
     )
     chosen["exact"] = st.toggle(
