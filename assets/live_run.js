@@ -36,11 +36,12 @@ function createLiveRun(parent) {
   for (const [name, title] of CHARTS) {
     const div = element("div", { class: "chart", "data-chart": name, role: "group", "aria-label": `${title}, chart` });
     const guidance = element("p", { class: "guidance" });
-    const top = element("div", { class: "title" }, element("h3", { text: title }));
+    const heading = element("h3", { text: title });
+    const top = element("div", { class: "title" }, heading);
     if (name === "boundary") top.append(segmented("Decision boundary shows", BOUNDARY_VIEWS, "0", chooseBoundary));
     const body = element("div", { class: "body" }, div, name === "gradient" && circuit);
     grid.append(element("section", { class: `cell ${name}` }, top, guidance, body));
-    charts[name] = { name, div, guidance, data: null, layout: null, dirty: false, drawnAt: 0, revision: 0 };
+    charts[name] = { name, title, heading, div, guidance, data: null, layout: null, dirty: false, drawnAt: 0, revision: 0 };
   }
   const root = element("div", { class: "qhn live waiting", "data-state": "idle", "data-epoch": 0, "data-draws": 0 }, head, grid, placeholder);
   parent.append(root);
@@ -92,6 +93,7 @@ function createLiveRun(parent) {
     delete layout.height;
     delete layout.title;
     Object.assign(layout, { autosize: true, uirevision: layout.uirevision ?? run ?? "run" });
+    setText(chart.heading, layout.meta?.title ?? chart.title);
     layout.margin ??= { l: 52, r: 14, t: 8, b: 36 };
     for (const name of ["xaxis", "yaxis"]) layout[name] ??= {};
     const axes = Object.entries(layout).filter(([key]) => /^[xy]axis\d*$/.test(key)).map(([, axis]) => axis);

@@ -14,6 +14,7 @@ from pages.components.views import landscape
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape import LandscapeScan, save_scan, scan_table
 from qhn_core.offline import caption, landscape_html, view_data
+from qhn_core.problem import MOST_TABLE_BITS, has_tables, largest_network
 from qhn_core.service import default_service
 from qhn_core.slopes import RULES, Rule
 
@@ -106,6 +107,12 @@ job = shown_job()
 config = sidebar_controls()
 if job is None and config is not None:
     job = start(config)
+if job is not None and not has_tables(job.config):
+    st.info(
+        f"A landscape needs all 2^{job.config.n_qubits} amplitudes of this run's circuit. On the Train "
+        f"page, train gaussian, moons or rings: {largest_network(RunConfig(), MOST_TABLE_BITS)}."
+    )
+    st.stop()
 if job is not None and (job.state is None or not job.resting):
     with st.spinner("Training; the landscape opens at its θ*"):
         default_service().wait(job.id, PATIENCE_SECONDS)

@@ -6,25 +6,34 @@ STEP, ROW, BOX = 30, 15, 12
 """Pixels between columns, between wires, and the side of a gate."""
 GATES = ((1, "RZ"), (0, "RY"))
 """In the order of application; the number is the gate's place in the angle array."""
+MOST_WIRES, WIRES_OF_MANY = 22, 12
+"""Of more qubits than these, only the first few are drawn."""
 
 
 def circuit_svg(n_qubits: int, n_layers: int) -> str:
     """The circuit as SVG text. Rotations carry data-gate="layer-a-qubit", 0-based, a = 0 RY, 1 RZ.
+
+    Of more than MOST_WIRES qubits the first WIRES_OF_MANY are drawn, and a line counts the rest.
 
     >>> circuit_svg(2, 1).count("data-gate")
     4
     """
     parts: list[str] = []
     x = 34
+    drawn = n_qubits if n_qubits <= MOST_WIRES else WIRES_OF_MANY
     for k in range(n_layers):
         for a, name in GATES:
-            parts += [_gate(k, a, name, j, x) for j in range(n_qubits)]
+            parts += [_gate(k, a, name, j, x) for j in range(drawn)]
             x += STEP
-        pairs = cx_pairs(n_qubits, k + 1)
+        pairs = cx_pairs(drawn, k + 1)
         parts += [_cx(c, t, x) for c, t in pairs]
         x += STEP if pairs else 0
-    width, height = x, ROW * n_qubits
-    wires = [_wire(j, width) for j in range(n_qubits)]
+    width, height = x, ROW * (drawn + (drawn < n_qubits))
+    wires = [_wire(j, width) for j in range(drawn)]
+    if drawn < n_qubits:
+        wires.append(
+            f'<text x="2" y="{_center(drawn) + 3}" opacity="0.6">⋮ {n_qubits - drawn} more qubits</text>'
+        )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="circuit of {n_qubits} qubits and {n_layers} layers" '

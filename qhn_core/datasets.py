@@ -15,7 +15,7 @@ GAUSSIAN_CENTERS = {0: [(-1, -2)], 1: [(-2, 1), (1, 1), (2, -2)]}
 """Clusters of each class, equally likely: those of the original code, arXiv:2301.08292."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one truth; a set of data is itself
 class Dataset:
     """Points x (n, n_inputs) and labels y (n,) of 0 and 1, for training and for test; read-only."""
 

@@ -1,6 +1,7 @@
 """How good the networks are: against the data, the best of all networks, and the exact posterior."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from qhn_core.bits import Bits, Float, Index, bits_to_words, index_to_bits, word
 from qhn_core.circuits import Draws, OneLayer, seed_keys
 from qhn_core.config import RunConfig
 from qhn_core.datasets import Dataset
+from qhn_core.network import BinaryNetwork
 from qhn_core.problem import SCORES, LargeProblem, Problem, training_problem
 from qhn_core.product import most_probable_bits
 from qhn_core.simulators import get_simulator, row_blocks
@@ -183,6 +185,7 @@ def _prediction_scores(predictions: dict[str, tuple[Float, Index]]) -> dict[str,
     return out
 
 
+@lru_cache(maxsize=8)
 def logistic_regression(data: Dataset) -> dict[str, Float]:
     """Scores, each (1,), of scikit-learn's logistic regression: what a linear model does."""
     from sklearn.linear_model import LogisticRegression  # 1 s to import
@@ -201,16 +204,24 @@ def decision_surfaces(problem: Problem, samples: Index, top: int, axes: tuple[Fl
     """
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     networks, counts = np.unique(samples, return_counts=True)
-    ones = expit(problem.network.logits(index_to_bits(networks, problem.network.n_bits), grid))
-    weights = counts / counts.sum()
-    mean = weights @ ones
-    deviation = np.sqrt(weights @ (ones - mean) ** 2)
-    single = expit(problem.network.logits(index_to_bits(np.array([top]), problem.network.n_bits), grid))[0]
+    bits, single = (index_to_bits(i, problem.network.n_bits) for i in (networks, np.array([top])))
     shape = (len(axes[1]), len(axes[0]))
-    return [surface.reshape(shape) for surface in (mean, deviation, single)]
+    views = predictions(problem.network, bits, counts / counts.sum(), single, grid)
+    return [surface.reshape(shape) for surface in views]
 
 
-def plot_axes(problem: Problem, points: int = 29) -> tuple[Float, Float]:
+def predictions(network: BinaryNetwork, bits: Bits, weights: Float, single: Bits, x: Float) -> list[Float]:
+    """Predictions at points x, each (n,).
+
+    Mean and standard deviation of P(y = 1 | x) over networks, bits (B, n_bits) with weights (B,) of sum
+    1, and P(y = 1 | x) of one network, single (1, n_bits).
+    """
+    ones = expit(network.logits(bits, x))
+    mean = weights @ ones
+    return [mean, np.sqrt(weights @ (ones - mean) ** 2), expit(network.logits(single, x))[0]]
+
+
+def plot_axes(problem: Problem | LargeProblem, points: int = 29) -> tuple[Float, Float]:
     """Axes of a wide grid of square cells around all data: 7 points across for 4 of `points` upwards."""
     everything = np.concatenate([problem.dataset.x_train, problem.dataset.x_test])
     low, high = everything.min(axis=0), everything.max(axis=0)

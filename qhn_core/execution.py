@@ -18,6 +18,7 @@ import numpy as np
 
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig
+from qhn_core.problem import has_tables
 from qhn_core.training import Rows, TrainingState, advance, initial_state
 
 SCHEDULER_VARIABLE = "QHN_SCHEDULER"
@@ -158,7 +159,10 @@ def shard_seeds(config: RunConfig, workers: int) -> list[Index]:
     [4, 3]
     """
     circuits = 2 * int(np.prod(config.angle_shape)) + 1
-    per_circuit = 1.5e-5 if config.n_layers == 1 else 3e-4 * config.n_layers / 2
-    seconds = circuits * per_circuit * max(1.0, 2.0 ** (config.n_qubits - 14))
-    parts = max(workers, int(np.ceil(config.n_seeds * seconds / EPOCH_SECONDS)))
+    if has_tables(config):
+        per_circuit = 1.5e-5 if config.n_layers == 1 else 3e-4 * config.n_layers / 2
+        per_circuit *= 2.0 ** min(max(0, config.n_qubits - 14), 40)
+    else:  # most sampled networks are new and have to be scored
+        per_circuit = 1e-5 * (config.shots or 0)
+    parts = max(workers, int(np.ceil(config.n_seeds * circuits * per_circuit / EPOCH_SECONDS)))
     return np.array_split(np.arange(config.n_seeds), min(parts, config.n_seeds))

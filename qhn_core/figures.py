@@ -13,7 +13,7 @@ from qhn_core.config import RunConfig
 from qhn_core.evaluation import log_evidence
 from qhn_core.network import BinaryNetwork
 from qhn_core.objectives import log_likelihoods
-from qhn_core.problem import Problem
+from qhn_core.problem import LargeProblem, Problem
 from qhn_core.training import Rows
 
 Figure = dict[str, Any]
@@ -110,11 +110,11 @@ def _layout(config: RunConfig, left: str, right: str | None) -> dict[str, Any]:
     return layout
 
 
-def objective_figure(config: RunConfig, problem: Problem, stats: Stats) -> Figure:
+def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: Stats) -> Figure:
     """The objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
 
     The dashed reference is the log evidence for the ELBO at λ = 1 (which bounds it) and the best
-    network's log-likelihood otherwise.
+    network's log-likelihood otherwise. Without tables neither that nor the exact value is known.
     """
     name = config.objective.upper()
     color = OBJECTIVE_COLORS[config.objective]
@@ -128,9 +128,11 @@ def objective_figure(config: RunConfig, problem: Problem, stats: Stats) -> Figur
     else:
         right = None
     data += band(stats, "objective", name, color)
+    layout = _layout(config, f"{name}, nats", right)
+    if isinstance(problem, LargeProblem):
+        return {"data": data, "layout": layout}
     exact = stats["exact_objective_mean"].tolist()
     data.append(line_trace(x, exact, f"{name}, exact", color, dash="dot", width=1.5))
-    layout = _layout(config, f"{name}, nats", right)
     level, label = reference_line(config, problem)
     layout["shapes"] = [
         {
@@ -187,34 +189,17 @@ def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
     return {"data": data, "layout": layout}
 
 
-def boundary_figure(problem: Problem, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
+def boundary_figure(
+    problem: Problem | LargeProblem, axes: tuple[Float, Float], surfaces: list[Float]
+) -> Figure:
     """Predictions over the plane under the test points.
 
     surfaces: mean and standard deviation of P(class 1) over the sampled networks, and P(class 1)
     of the most probable network, each (len(axes[1]), len(axes[0])).
     """
-    styles = [
-        ("P(class 1)", PREDICTION_SCALE, 1.0, True),
-        ("standard deviation", UNCERTAINTY_SCALE, 0.5, False),
-        ("P(class 1)", PREDICTION_SCALE, 1.0, False),
-    ]
-    data: list[Trace] = []
-    for z, (label, scale, top, visible) in zip(surfaces, styles, strict=True):
-        data.append(
-            {
-                "type": "heatmap",
-                "x": axes[0].tolist(),
-                "y": axes[1].tolist(),
-                "z": short(z),
-                "zmin": 0,
-                "zmax": top,
-                "colorscale": scale,
-                "zsmooth": "best",
-                "visible": visible,
-                "colorbar": {"thickness": 10, "outlinewidth": 0, "title": {"text": label, "side": "right"}},
-                "hovertemplate": label + " %{z:.3~g}<extra></extra>",
-            }
-        )
+    data = prediction_heatmaps(axes, surfaces)
+    for trace in data:
+        trace["zsmooth"] = "best"
     for target, color in enumerate(CLASS_COLORS):
         points = problem.dataset.x_test[problem.dataset.y_test == target]
         data.append(
@@ -251,6 +236,30 @@ def boundary_figure(problem: Problem, axes: tuple[Float, Float], surfaces: list[
     return {"data": data, "layout": layout}
 
 
+def prediction_heatmaps(axes: tuple[Float, Float], surfaces: list[Float]) -> list[Trace]:
+    """Mean (which is seen at first), standard deviation and single prediction, one over the other."""
+    styles = [
+        ("P(class 1)", PREDICTION_SCALE, 1.0, True),
+        ("standard deviation", UNCERTAINTY_SCALE, 0.5, False),
+        ("P(class 1)", PREDICTION_SCALE, 1.0, False),
+    ]
+    return [
+        {
+            "type": "heatmap",
+            "x": axes[0].tolist(),
+            "y": axes[1].tolist(),
+            "z": short(z),
+            "zmin": 0,
+            "zmax": top,
+            "colorscale": scale,
+            "visible": visible,
+            "colorbar": {"thickness": 10, "outlinewidth": 0, "title": {"text": label, "side": "right"}},
+            "hovertemplate": label + " %{z:.3~g}<extra></extra>",
+        }
+        for z, (label, scale, top, visible) in zip(surfaces, styles, strict=True)
+    ]
+
+
 def _ends(axis: Float) -> list[float]:
     return [float(axis[0]), float(axis[-1])]
 
@@ -276,10 +285,15 @@ def histogram_figure(problem: Problem, samples: Index, exact: Float) -> Figure:
     bits = index_to_bits(shown, problem.network.n_bits)
     names = ["".join(map(str, row)) for row in bits]
     hover = [network_text(problem, int(i), row) for i, row in zip(shown, bits, strict=True)]
+    return bars_figure(names, share, exact[shown], hover, sampled=bool(len(samples)))
+
+
+def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], sampled: bool) -> Figure:
+    """Networks by name, each with its share of the shots (or q) as a bar, and exact q as a mark."""
     data: list[Trace] = [
         {
             "type": "bar",
-            "name": "sampled" if len(samples) else "exact q",
+            "name": "sampled" if sampled else "exact q",
             "x": names,
             "y": share.round(4).tolist(),
             "customdata": hover,
@@ -291,10 +305,10 @@ def histogram_figure(problem: Problem, samples: Index, exact: Float) -> Figure:
             "mode": "markers",
             "name": "exact q",
             "x": names,
-            "y": exact[shown].round(6).tolist(),
+            "y": exact.round(6).tolist(),
             "marker": {"symbol": "line-ew-open", "size": 14, "color": "#B5399B", "line": {"width": 2}},
             "hovertemplate": "exact q %{y:.3~g}<extra></extra>",
-            "visible": bool(len(samples)),
+            "visible": sampled,
         },
     ]
     layout = {
@@ -306,7 +320,7 @@ def histogram_figure(problem: Problem, samples: Index, exact: Float) -> Figure:
             "tickangle": -60,
             "tickfont": {"family": "monospace", "size": 10},
         },
-        "yaxis": {"title": {"text": "share of the shots" if len(samples) else "q"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "share of the shots" if sampled else "q"}, "rangemode": "tozero"},
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
     }
     return {"data": data, "layout": layout}

@@ -8,7 +8,14 @@ from enum import StrEnum
 
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig, new_run_id
-from qhn_core.problem import BYTES_PER_NETWORK
+from qhn_core.problem import (
+    BYTES_PER_NETWORK,
+    MOST_TABLE_BITS,
+    has_tables,
+    largest_network,
+    tables_gb,
+    way_out,
+)
 from qhn_core.training import Rows, RunResult, TrainingState, join_rows, merge_states, tidy
 
 
@@ -44,7 +51,10 @@ class Limits:
     max_seeds: int = 100
     max_epochs: int = 5000
     max_qubits: int = 22
+    """Of runs that need all 2**n networks."""
     max_memory_gb: int = 8
+    max_qubits_sampled: int = 1000
+    """Of runs that are trained from samples alone, without 2**n."""
     grace_seconds: int = 60
     """A run that nobody watches goes on for so long."""
 
@@ -66,16 +76,19 @@ class Limits:
         for name, (value, most) in sizes.items():
             if value > most:
                 raise ValueError(f"{name}={value}: this server allows at most {most}")
-        if config.n_qubits > self.max_qubits:
+        tables = has_tables(config)
+        most = self.max_qubits if tables else self.max_qubits_sampled
+        if config.n_qubits > most:
+            change = way_out(config) if tables and config.n_qubits > MOST_TABLE_BITS else ""
             raise ValueError(
                 f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits: this server allows at most "
-                f"{self.max_qubits}, n_hidden={(self.max_qubits - 2) // 4}"
+                f"{most} {'with' if tables else 'without'} 2**n numbers, "
+                f"{largest_network(config, most)}{change}"
             )
-        needed = BYTES_PER_NETWORK * 2**config.n_qubits / 1e9
-        if needed > self.max_memory_gb:
+        if tables and BYTES_PER_NETWORK * 2**config.n_qubits > self.max_memory_gb * 10**9:
             raise ValueError(
-                f"n_hidden={config.n_hidden} needs {needed:.1f} GB of memory: this server allows "
-                f"{self.max_memory_gb} GB a run"
+                f"n_hidden={config.n_hidden} needs {tables_gb(config.n_qubits)} GB of memory: this server "
+                f"allows {self.max_memory_gb} GB a run"
             )
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from qhn_core.bits import Float, Index
+from qhn_core.ansatz import bit_probabilities
+from qhn_core.bits import Float, Index, words_to_bits
 from qhn_core.circuit_drawing import circuit_svg
-from qhn_core.evaluation import Scores, decision_surfaces, exhaustive_search, plot_axes
+from qhn_core.circuits import Draws, seed_keys
+from qhn_core.evaluation import decision_surfaces, exhaustive_search, logistic_regression, plot_axes
 from qhn_core.figures import (
     Figure,
     boundary_figure,
@@ -22,9 +24,10 @@ from qhn_core.figures import (
     reference_line,
 )
 from qhn_core.jobs import MOVING, Job, Status
-from qhn_core.problem import Problem, build_problem
+from qhn_core.large_figures import Measured, networks_figure, prediction_surfaces, predictions_figure
+from qhn_core.problem import LargeProblem, Problem, training_problem
 from qhn_core.simulators import get_simulator
-from qhn_core.training import Rows, TrainingState
+from qhn_core.training import AnyProblem, Rows, TrainingState, as_words
 
 MOST_PINS = 4
 VIEW_SAMPLES = 200
@@ -41,6 +44,13 @@ GUIDANCE_EARLY = {
     "boundary": "Seed {seed}: many different networks still average to pale colours.",
     "histogram": "Seed {seed}: almost every shot is a different network.",
 }
+
+GUIDANCE_LARGE = {
+    "objective": "Bands: one standard deviation over seeds. No exact value: that needs all 2ⁿ networks.",
+    "histogram": "Seed {seed}: each bar is a network, named by a hash of its bits; hover for its scores.",
+}
+"""Where there are no tables."""
+GUIDANCE_IMAGES = "Seed {seed}: each image on the colour of the prediction of its sampled networks."
 
 
 def message_text(
@@ -71,7 +81,7 @@ def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[
 
     Pinned runs add a line each to the curves, after the run's own: deltas leave those alone.
     """
-    problem = build_problem(job.config)
+    problem = training_problem(job.config)
     rows = job.rows()
     figures = {**_curves(job, rows, problem), **_pictures(job, problem, seed)}
     for place, pin in enumerate(pinned):
@@ -91,7 +101,7 @@ def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[
 
 def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
     """(epoch, {"status", "extend", "restyle", "shades"}): what changed after epoch `since`."""
-    problem = build_problem(job.config)
+    problem = training_problem(job.config)
     rows = job.rows()
     new = rows["epoch"] > since
     message: dict[str, Any] = {"status": status(job, rows, problem, seed)}
@@ -102,9 +112,7 @@ def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
             for name, figure in curves.items()
         }
     if new.any() or (job.state is not None and job.epoch == 0):
-        samples, exact = _distribution(job, seed)
-        surfaces = _surfaces(problem, plot_axes(problem), samples, exact)
-        bars = histogram_figure(problem, samples, exact)["data"]
+        surfaces, bars = _picture_changes(job, problem, seed)
         message["restyle"] = {
             "boundary": [{"z": _hundredths(surface)} for surface in surfaces],
             "histogram": [{k: t[k] for k in ("x", "y", "customdata") if k in t} for t in bars],
@@ -124,7 +132,7 @@ def _last_epoch(rows: Rows) -> int:
     return int(rows["epoch"].max()) if len(rows["epoch"]) else 0
 
 
-def _curves(job: Job, rows: Rows, problem: Problem) -> dict[str, Figure]:
+def _curves(job: Job, rows: Rows, problem: AnyProblem) -> dict[str, Figure]:
     stats = over_seeds(rows)
     return {
         "objective": objective_figure(job.config, problem, stats),
@@ -132,13 +140,41 @@ def _curves(job: Job, rows: Rows, problem: Problem) -> dict[str, Figure]:
     }
 
 
-def _pictures(job: Job, problem: Problem, seed: int | None) -> dict[str, Figure]:
+def _pictures(job: Job, problem: AnyProblem, seed: int | None) -> dict[str, Figure]:
+    if isinstance(problem, LargeProblem):
+        measured = _measured(job, seed)
+        return {
+            "boundary": predictions_figure(problem, measured),
+            "histogram": networks_figure(problem, measured),
+        }
     samples, exact = _distribution(job, seed)
     axes = plot_axes(problem)
     return {
         "boundary": boundary_figure(problem, axes, _surfaces(problem, axes, samples, exact)),
         "histogram": histogram_figure(problem, samples, exact),
     }
+
+
+def _picture_changes(job: Job, problem: AnyProblem, seed: int | None) -> tuple[list[Float], list[Any]]:
+    """(predictions, traces of the histogram): what of the pictures moves."""
+    if isinstance(problem, LargeProblem):
+        measured = _measured(job, seed)
+        return prediction_surfaces(problem, measured), networks_figure(problem, measured)["data"]
+    samples, exact = _distribution(job, seed)
+    surfaces = _surfaces(problem, plot_axes(problem), samples, exact)
+    return surfaces, histogram_figure(problem, samples, exact)["data"]
+
+
+def _measured(job: Job, seed: int | None) -> Measured:
+    """One seed's circuit now, without 2**n; before the start, the uniform prior."""
+    config, state = job.config, job.state
+    if state is None:
+        draws = Draws(seed_keys(config.seed, np.zeros(1, dtype=np.int64)), 0, config.shots or 0)
+        words, ones = draws.prior(config.n_qubits)[0], np.full(config.n_qubits, 0.5)
+    else:
+        row = shown_row(state, seed)
+        words, ones = as_words(state.samples)[row], bit_probabilities(state.angles[row, 0])
+    return Measured(words_to_bits(words, config.n_qubits), ones)
 
 
 def _surfaces(problem: Problem, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:
@@ -173,12 +209,21 @@ def _shades(state: TrainingState | None) -> list[Any] | None:
     return np.abs(state.gradient[alive]).mean(axis=0).round(5).tolist() if alive.any() else None
 
 
-def status(job: Job, rows: Rows, problem: Problem, seed: int | None) -> dict[str, Any]:
-    """State, epoch, the numbers of the header with their references, and a line of guidance a view."""
+def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[str, Any]:
+    """State, epoch, the numbers of the header with their references, and a line of guidance a view.
+
+    What the numbers are held against: the best of all networks, or where those can't be searched,
+    logistic regression on the same points.
+    """
     config = job.config
     epoch = _last_epoch(rows)
     early = epoch < 10 and job.status not in (Status.DONE, Status.DIVERGED)
     guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
+    large = isinstance(problem, LargeProblem)
+    if large:
+        guidance = {**guidance, **GUIDANCE_LARGE}
+        if config.n_inputs != 2:
+            guidance["boundary"] = GUIDANCE_IMAGES
     shown = (seed or 0) if job.state is None else shown_row(job.state, seed)
     return {
         "state": str(job.status),
@@ -186,8 +231,8 @@ def status(job: Job, rows: Rows, problem: Problem, seed: int | None) -> dict[str
         "epochs": config.epochs,
         "config": config.in_words() + _time_left(job),
         "message": job.message,
-        "numbers": _numbers(job, rows, problem, exhaustive_search(problem)[1]),
-        "reference_label": "exhaustive search",
+        "numbers": _numbers(job, rows, _references(job, problem)),
+        "reference_label": "logistic regression" if large else "exhaustive search",
         "guidance": {name: text.format(seed=shown) for name, text in guidance.items()},
     }
 
@@ -199,9 +244,18 @@ def _time_left(job: Job) -> str:
     return f" · about {minutes} min {seconds} s left" if minutes else f" · about {seconds} s left"
 
 
-def _numbers(job: Job, rows: Rows, problem: Problem, best: Scores) -> list[dict[str, str]]:
-    last = rows["epoch"] == _last_epoch(rows)
+def _references(job: Job, problem: AnyProblem) -> tuple[str, str, str]:
+    """What test BCE, test accuracy and the objective are held against; empty where nothing is known."""
+    if isinstance(problem, LargeProblem):
+        linear = logistic_regression(problem.dataset)
+        return f"{linear['test_bce'][0]:.3f}", f"{linear['test_accuracy'][0]:.3f}", ""
+    best = exhaustive_search(problem)[1]
     level, _ = reference_line(job.config, problem)
+    return f"{best.test_bce:.3f}", f"{best.test_accuracy:.3f}", f"{level:.1f}"
+
+
+def _numbers(job: Job, rows: Rows, references: tuple[str, str, str]) -> list[dict[str, str]]:
+    last = rows["epoch"] == _last_epoch(rows)
 
     def number(values: Float, digits: int) -> str:
         if not len(values):
@@ -215,16 +269,16 @@ def _numbers(job: Job, rows: Rows, problem: Problem, best: Scores) -> list[dict[
         {
             "label": "test BCE",
             "value": number(rows["test_bce"][last], 3),
-            "reference": f"{best.test_bce:.3f}",
+            "reference": references[0],
         },
         {
             "label": "test accuracy",
             "value": number(rows["test_accuracy"][last], 3),
-            "reference": f"{best.test_accuracy:.3f}",
+            "reference": references[1],
         },
         {
             "label": f"best {job.config.objective.upper()}",
             "value": f"{top.max():.1f}" if started else "–",
-            "reference": f"{level:.1f}",
+            "reference": references[2],
         },
     ]

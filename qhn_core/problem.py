@@ -113,17 +113,36 @@ def check_memory(config: RunConfig) -> None:
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     bits_present = (present // BYTES_PER_NETWORK).bit_length() - 1
     if config.n_qubits > bits_present:
-        exponent = config.n_qubits + np.log2(BYTES_PER_NETWORK) - np.log2(1e9)
-        needed = f"{2.0**exponent:,.0f}" if exponent < 60 else f"10^{exponent * np.log10(2):.0f}"
-        largest = (bits_present - 2) // (config.n_inputs + 2)
-        fits = f"n_hidden may be 1 to {largest}" if largest else f"no network on {config.dataset} fits"
         raise ValueError(
-            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, and all networks need {needed} GB "
-            f"of memory; this machine has {present / 1e9:,.0f} GB: {fits}{_way_out(config)}"
+            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, and all networks need "
+            f"{tables_gb(config.n_qubits)} GB of memory; this machine has {present / 1e9:,.0f} GB: "
+            f"{largest_network(config, bits_present)}{way_out(config)}"
         )
 
 
-def _way_out(config: RunConfig) -> str:
+def tables_gb(n_qubits: int) -> str:
+    """Memory that a run with tables needs, in words, for any number of qubits.
+
+    >>> tables_gb(22), tables_gb(134)
+    ('0.5', '10^33')
+    """
+    exponent = n_qubits + np.log2(BYTES_PER_NETWORK) - np.log2(1e9)
+    if exponent >= 60:
+        return f"10^{exponent * np.log10(2):.0f}"
+    return f"{2.0**exponent:,.{0 if exponent > 3 else 1}f}"
+
+
+def largest_network(config: RunConfig, most_qubits: int) -> str:
+    """Which networks on a config's data have at most so many bits, in words.
+
+    >>> largest_network(RunConfig(), 22), largest_network(RunConfig(dataset="digits"), 22)
+    ('n_hidden may be 1 to 5', 'no network on digits fits')
+    """
+    most = (most_qubits - 2) // (config.n_inputs + 2)
+    return f"n_hidden may be 1 to {most}" if most > 0 else f"no network on {config.dataset} fits"
+
+
+def way_out(config: RunConfig) -> str:
     """What to change so that a run needs no 2**n."""
     if without_tables(config):
         return ", where every network is looked at; only training from samples takes more qubits"

@@ -83,7 +83,22 @@ def product_mmd_slope(angles: Float, bandwidth: float) -> Float:
 
 def most_probable_bits(ones: Float) -> Bits:
     """The most probable bitstring (S, n) of each circuit."""
-    bits = (ones > 0.5).astype(np.uint8)
-    end = 1 + 2 * ((ones.shape[1] - 1) // 2)
-    bits[:, 2:end:2] ^= bits[:, 1:end:2]
-    return bits
+    return _entangled((ones > 0.5).astype(np.uint8))
+
+
+def product_probability(ones: Float, bits: Bits) -> Float:
+    """Exact q (B,) of bitstrings (B, n) measured from one circuit, ones (n,).
+
+    >>> product_probability(np.array([0.5, 1.0, 0.25]), np.array([[1, 1, 1]], dtype=np.uint8))
+    array([0.375])
+    """
+    q: Float = np.where(_entangled(bits) == 1, ones, 1 - ones).prod(axis=1)
+    return q
+
+
+def _entangled(bits: Bits) -> Bits:
+    """Bitstrings (B, n) after the CX gates of layer 1, their own inverse."""
+    end = 1 + 2 * ((bits.shape[1] - 1) // 2)
+    out = bits.copy()
+    out[:, 2:end:2] ^= bits[:, 1:end:2]
+    return out

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from qhn_core.config import RunConfig
 from qhn_core.execution import Workers, choose_workers, shard_seeds
 from qhn_core.jobs import FINAL, MOVING, Job, Limits, ServerFullError, Status, restored
-from qhn_core.problem import check_memory
+from qhn_core.problem import check_memory, has_tables
 from qhn_core.scheduler import Scheduler
 from qhn_core.store import RunLostError, RunStore, StoreError
 from qhn_core.training import join_rows
@@ -54,8 +54,7 @@ class JobService(Scheduler):
         Raises ValueError where the config does not fit this machine or this server's limits,
         ServerFullError where too many runs are under way.
         """
-        self._limits.check(config)
-        check_memory(config)
+        self.check(config)
         with self._changed:
             job = None if paused else self._same(config, reuse_finished)
             if job is not None and job.final:
@@ -70,6 +69,12 @@ class JobService(Scheduler):
                 self._enqueue(job)
             self._watch(job, session)
             return job
+
+    def check(self, config: RunConfig) -> None:
+        """Raise ValueError where a config does not fit this machine or this server's limits."""
+        self._limits.check(config)
+        if has_tables(config):
+            check_memory(config)
 
     def get(self, job_id: str) -> Job | None:
         """The job with that id, from memory or from the store, or None."""

@@ -24,6 +24,7 @@ NO_LIMITS = Limits(
     max_epochs=10**9,
     max_qubits=62,
     max_memory_gb=10**9,
+    max_qubits_sampled=10**9,
 )
 
 

@@ -6,12 +6,19 @@ import streamlit as st
 from pydantic import ValidationError
 
 from pages.components.pictures import dataset_pictures
-from qhn_core.config import FlatDatasetName, Objective, RunConfig, explain
+from pages.components.session import refusal
+from qhn_core.config import DatasetName, Objective, RunConfig, explain
 
 DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 STRENGTHS = [0.0, *(float(f"{m}e{p}") for p in range(-3, 3) for m in DECADE), 1000.0]
-BANDWIDTHS = [0.25 * k for k in range(1, 25)] + [7.0, 8.0, 10.0, 12.0, 14.0, 20.0]
-MOST_HIDDEN = 5
+MOST_HIDDEN = 8
+QUARTERS = {
+    RunConfig(dataset=dataset, n_hidden=n).n_qubits / 4
+    for dataset in get_args(DatasetName)
+    for n in range(1, MOST_HIDDEN + 1)
+}
+"""n/4 of every network on offer."""
+BANDWIDTHS = sorted({*(0.25 * k for k in range(1, 25)), 7.0, 8.0, 10.0, 12.0, 14.0, 20.0, *QUARTERS})
 PAGE_DEFAULTS = {"n_seeds": 8}
 """Where the page starts from something else than RunConfig: enough seeds for a band."""
 NOT_FIELDS = {
@@ -66,10 +73,14 @@ def sidebar_controls() -> RunConfig | None:
         _check_link(chosen)
         chosen["initial_angles"] = _initial_angles()
         try:
-            return RunConfig(**{k: v for k, v in chosen.items() if k != "exact"})
+            config = RunConfig(**{k: v for k, v in chosen.items() if k != "exact"})
         except ValidationError as error:
             _show_beside_controls(error)
             return None
+        if reason := refusal(config):
+            st.error(reason)
+            return None
+        return config
 
 
 def add_stop(field: str, value: Any) -> None:
@@ -134,11 +145,12 @@ def _main_controls() -> dict[str, Any]:
     st.image(dataset_pictures(), width="stretch")
     chosen["dataset"] = st.segmented_control(
         "Dataset",
-        get_args(FlatDatasetName),
+        get_args(DatasetName),
         default=default("dataset"),
         required=True,
         label_visibility="collapsed",
         width="stretch",
+        on_change=_keep_at_quarter,
         **_bound("dataset"),
     )
     chosen["objective"] = st.segmented_control(
@@ -160,7 +172,8 @@ def _main_controls() -> dict[str, Any]:
         help="The weight of the regulariser: larger keeps the bitstrings random for longer.",
         **_bound("regularization"),
     )
-    quarter = _quarter(st.session_state.get("n_hidden", _hidden_in_link()))
+    quarter = _quarter(chosen["dataset"], st.session_state.get("n_hidden", _hidden_in_link()))
+    st.session_state.quarter = quarter
     bandwidth = st.select_slider(
         "Bandwidth h",
         _stops("bandwidth", BANDWIDTHS),
@@ -182,8 +195,8 @@ def _main_controls() -> dict[str, Any]:
     return chosen
 
 
-def _quarter(n_hidden: int) -> float:
-    return RunConfig(n_hidden=n_hidden).n_qubits / 4
+def _quarter(dataset: str, n_hidden: int) -> float:
+    return RunConfig(dataset=dataset, n_hidden=n_hidden).n_qubits / 4
 
 
 def _hidden_in_link() -> int:
@@ -195,10 +208,10 @@ def _hidden_in_link() -> int:
 
 def _keep_at_quarter() -> None:
     """A bandwidth that stood at n/4 follows n."""
-    before = _quarter(st.session_state.get("n_hidden_before", _hidden_in_link()))
+    before = st.session_state.quarter
     if st.session_state.get("bandwidth", before) == before:
-        st.session_state.bandwidth = _quarter(st.session_state.n_hidden)
-    st.session_state.n_hidden_before = st.session_state.n_hidden
+        st.session_state.bandwidth = _quarter(st.session_state.dataset, st.session_state.n_hidden)
+        add_stop("bandwidth", st.session_state.bandwidth)
 
 
 def _advanced_controls() -> dict[str, Any]:
@@ -208,9 +221,9 @@ def _advanced_controls() -> dict[str, Any]:
     chosen["n_hidden"] = _number(
         "Hidden neurons",
         "n_hidden",
-        "The network is 2-H-1 and needs 4H + 2 qubits.",
+        "The network is 2-H-1 and needs 4H + 2 qubits; for digits 64-H-1, 66H + 2 qubits.",
         1,
-        MOST_HIDDEN,
+        max(MOST_HIDDEN, st.session_state.get("n_hidden", 1)),  # a stored run may have more
         on_change=_keep_at_quarter,
     )
     chosen["exact"] = st.toggle(

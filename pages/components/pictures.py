@@ -1,7 +1,9 @@
 """Small pictures that the controls show."""
 
+from math import isqrt
 from typing import get_args
 
+import numpy as np
 import streamlit as st
 
 from qhn_core.config import FlatDatasetName
@@ -9,15 +11,21 @@ from qhn_core.datasets import load_dataset
 from qhn_core.figures import CLASS_COLORS
 
 SIDE = 100
+DIGITS = 10
+"""Images in a line."""
 
 
 @st.cache_data(show_spinner=False)
 def dataset_pictures() -> str:
-    """The training points of the three datasets side by side, as one SVG."""
+    """Training points of the datasets in the plane side by side, over a line of digits, as one SVG."""
     names = get_args(FlatDatasetName)
     panels = [_panel(name, (SIDE + 12) * i) for i, name in enumerate(names)]
     width = (SIDE + 12) * len(names) - 12
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {SIDE}">{"".join(panels)}</svg>'
+    line = _digits(width)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {SIDE + 10 + width / DIGITS}">'
+        f"{''.join(panels)}{line}</svg>"
+    )
 
 
 def _panel(name: str, left: int) -> str:
@@ -29,4 +37,24 @@ def _panel(name: str, left: int) -> str:
         f'fill="{CLASS_COLORS[label]}" fill-opacity="0.75"/>'
         for (x, y), label in zip(unit, data.y_train, strict=True)
     ]
+    return "".join(dots)
+
+
+def _digits(width: int) -> str:
+    """A line of training images in the colours of their classes; ink is opacity."""
+    data = load_dataset("digits")
+    side = isqrt(data.x_train.shape[1])
+    pixel = 0.86 * width / DIGITS / side
+    dots = []
+    for place in range(DIGITS):
+        label = place % 2
+        image = data.x_train[np.flatnonzero(data.y_train == label)[place // 2]]
+        left, top = width / DIGITS * (place + 0.07), SIDE + 10
+        dots += [
+            f'<rect x="{left + pixel * (k % side):.2f}" y="{top + pixel * (k // side):.2f}" '
+            f'width="{pixel:.2f}" height="{pixel:.2f}" fill="{CLASS_COLORS[label]}" '
+            f'fill-opacity="{ink:.2f}"/>'
+            for k, ink in enumerate((image - image.min()) / np.ptp(image))
+            if ink > 0.05
+        ]
     return "".join(dots)

@@ -50,6 +50,15 @@ def attempt(action: Callable[[], Job]) -> Job | None:
     return job
 
 
+def refusal(config: RunConfig) -> str:
+    """Why this server can't train a config and what to change, or an empty string."""
+    try:
+        default_service().check(config)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def start(config: RunConfig, paused: bool = False, reuse_finished: bool = True) -> Job | None:
     """Submit a run and show it, or say on the page why it can't be had."""
     service = default_service()

@@ -191,7 +191,11 @@ def test_who_comes_back_reads_why_the_run_rests(serve, hand, ticks):
         (Limits(max_seeds=2), small(n_seeds=3), ["n_seeds=3", "at most 2"]),
         (Limits(max_epochs=5), small(epochs=6), ["epochs=6", "at most 5"]),
         (Limits(max_memory_gb=0), small(), ["n_hidden=1", "GB of memory", "allows 0 GB"]),
-        (Limits(max_qubits=9), small(n_hidden=2), ["n_hidden=2", "10 qubits", "at most 9", "n_hidden=1"]),
+        (
+            Limits(max_qubits=9),
+            small(n_hidden=2),
+            ["n_hidden=2", "10 qubits", "at most 9", "may be 1 to 1"],
+        ),
     ],
 )
 def test_a_run_that_is_too_large_is_refused_with_value_and_limit(serve, hand, limits, config, words):

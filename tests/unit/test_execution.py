@@ -137,3 +137,17 @@ def test_workers_do_not_run_the_file_of_the_main_module(tmp_path, monkeypatch):
     finally:
         pool.shutdown()
     assert sys.modules["__main__"] is main
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"n_seeds": 8}, 2),
+        ({"n_seeds": 8, "dataset": "digits", "n_hidden": 2}, 8),  # half a second each
+        ({"n_seeds": 8, "n_hidden": 8}, 4),  # 0.14 s each
+        ({"n_seeds": 8, "n_hidden": 10**4}, 8),
+        ({"n_seeds": 8, "n_hidden": 10**4, "shots": None}, 8),
+    ],
+)
+def test_no_network_is_too_large_to_estimate_an_epoch(options, parts):
+    assert len(shard_seeds(qhn.RunConfig(**options), workers=2)) == parts

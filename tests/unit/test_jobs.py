@@ -427,7 +427,7 @@ def test_a_diverging_run_says_so_and_keeps_its_history(serve, options):
 def test_a_run_that_does_not_fit_the_memory_is_refused(serve, hand):
     service = serve(hand)
     with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits.*n_hidden"):
-        service.submit(small(n_hidden=20))
+        service.submit(small(n_hidden=20, shots=None))
     job = service.submit(small())
     assert hand.next_chunk()[2][0] is job.config
 
@@ -435,7 +435,38 @@ def test_a_run_that_does_not_fit_the_memory_is_refused(serve, hand):
 def test_the_memory_is_checked_even_where_no_limit_is_set(serve, hand):
     service = serve(hand, limits=Limits(max_qubits=1000, max_memory_gb=10**30))
     with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits.*GB.*n_hidden may be 1 to"):
-        service.submit(small(n_hidden=20))
+        service.submit(small(n_hidden=20, shots=None))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dataset": "digits", "shots": None}, ["68 qubits", "no network on digits", "by shots"]),
+        ({"dataset": "digits", "n_layers": 2}, ["68 qubits", "n_layers=2 by 1"]),
+        ({"n_hidden": 9, "shots": None}, ["38 qubits", "n_hidden may be 1 to 5", "by shots"]),
+        ({"n_hidden": 9, "simulator": "cirq"}, ["38 qubits", "'cirq' by 'auto'"]),
+        ({"dataset": "digits", "n_hidden": 16}, ["1058 qubits", "at most 1000", "may be 1 to 15"]),
+        ({"n_hidden": 10**5}, ["400002 qubits", "at most 1000", "n_hidden may be 1 to 249"]),
+        ({"n_hidden": 10**5, "shots": None}, ["400002 qubits", "at most 22"]),
+    ],
+)
+def test_a_large_network_is_refused_with_what_to_change(options, words):
+    with pytest.raises(ValueError, match="n_hidden=") as refused:
+        Limits().check(small(**options))
+    assert [word for word in words if word not in str(refused.value)] == []
+
+
+def test_no_number_of_qubits_overflows_the_memory_rule():
+    limits = Limits(max_qubits=10**7)
+    with pytest.raises(ValueError, match=r"n_hidden=1000 needs 10\^\d+ GB of memory"):
+        limits.check(small(n_hidden=1000, shots=None))
+
+
+@pytest.mark.parametrize("options", [{"dataset": "digits", "n_hidden": 2}, {"n_hidden": 8}])
+def test_a_large_network_that_is_sampled_is_taken(options, serve, hand):
+    service = serve(hand)
+    job = service.submit(small(**options))
+    assert hand.next_chunk()[2][0] is job.config
 
 
 def test_a_full_server_refuses_and_takes_again_later(serve, hand):
