@@ -34,7 +34,7 @@ VIEW_SAMPLES = 200
 """Networks drawn for the decision boundary of a run without shots."""
 GUIDANCE_AT_REST = {
     "objective": "Solid: as measured. Dotted: exact. Bands: one standard deviation over seeds.",
-    "gradient": "Gates shade by |∂L/∂θ|; the RZ of layer 1 act on |0⟩ and stay blank.",
+    "gradient": "Gates shade by |∂L/∂θ|; the RZ of layer 1 act on |0⟩: any shade there is shot noise.",
     "boundary": "Seed {seed}: the average of its sampled networks, over the test points.",
     "histogram": "Seed {seed}: each bar is a network; hover to read its weights.",
 }
