@@ -6,11 +6,17 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.bits import Float
-from qhn_core.figures import OBJECTIVE_COLORS, Figure, Trace
+from qhn_core.config import RunConfig
+from qhn_core.evaluation import decision_surfaces, plot_axes
+from qhn_core.figures import OBJECTIVE_COLORS, Figure, Trace, boundary_figure, histogram_figure
+from qhn_core.problem import build_problem
 from qhn_core.sampled_scans import SampledScan, mean_and_error
 from qhn_core.scans import LandscapeScan
+from qhn_core.simulators import get_simulator
 from qhn_core.slopes import RULES, GradientField
 
+VIEW_SAMPLES = 200
+"""Networks drawn for the decision boundary of a run without shots."""
 DISTANCE_COLOR = "#8A8F98"
 LANDSCAPE_SCALE, ERROR_SCALE = "Cividis", [[0.0, "#F7F7F5"], [1.0, "#5B3A8E"]]
 
@@ -124,6 +130,20 @@ def _ticks(axis: Float) -> dict[str, Any]:
     """Five ticks in units of pi."""
     places = np.linspace(axis[0], axis[-1], 5)
     return {"tickvals": places.tolist(), "ticktext": [f"{place / np.pi:.3g}π" for place in places]}
+
+
+def point_figures(config: RunConfig, angles: Float) -> tuple[Figure, Figure]:
+    """(decision boundary, histogram of bitstrings) at angles (n_layers, 2, n_qubits), measured once.
+
+    Of an exact run the boundary is that of VIEW_SAMPLES networks, and the histogram is q itself.
+    """
+    problem = build_problem(config)
+    q = get_simulator(config.simulator, config.n_qubits).probabilities(angles[None])[0]
+    shots = config.shots or VIEW_SAMPLES
+    samples = np.random.default_rng(config.seed).choice(q.size, shots, p=q / q.sum())
+    axes = plot_axes(problem)
+    boundary = boundary_figure(problem, axes, decision_surfaces(problem, samples, int(q.argmax()), axes))
+    return boundary, histogram_figure(problem, samples if config.shots else samples[:0], q)
 
 
 def rules_table(

@@ -29,6 +29,10 @@ class Plane:
     points: tuple[tuple[str, float, float], ...] = ()
     """Named points in the plane, by their coordinates in radians."""
 
+    def at(self, x: float, y: float) -> Float:
+        """Angles (n_layers, 2, n_qubits) of the point x, y radians from the center."""
+        return self.center + x * self.directions[0] + y * self.directions[1]
+
     @property
     def reach(self) -> float:
         """How far from the center the farthest named point is along a direction, radians."""

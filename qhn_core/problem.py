@@ -172,11 +172,16 @@ def training_problem(config: RunConfig) -> "Problem | LargeProblem":
     """
     if has_tables(config):
         return build_problem(config)
-    return _build_large(
+    return _build_large(*_determined_by(config))
+
+
+def _determined_by(config: RunConfig) -> tuple[str, int, int, int, float | None, float | None, int]:
+    """The fields that a problem depends on."""
+    points = (config.n_train_per_class, config.n_test_per_class)
+    return (
         config.dataset,
         config.dataset_seed,
-        config.n_train_per_class,
-        config.n_test_per_class,
+        *points,
         config.dataset_noise,
         config.dataset_scale,
         config.n_hidden,
@@ -203,15 +208,7 @@ def build_problem(config: RunConfig) -> Problem:
     Raises ValueError where the tables do not fit the memory.
     """
     check_memory(config)
-    return _build(
-        config.dataset,
-        config.dataset_seed,
-        config.n_train_per_class,
-        config.n_test_per_class,
-        config.dataset_noise,
-        config.dataset_scale,
-        config.n_hidden,
-    )
+    return _build(*_determined_by(config))
 
 
 @lru_cache(maxsize=4)

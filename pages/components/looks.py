@@ -10,21 +10,16 @@ from pages.components.controls import want, want_config
 from pages.components.session import start
 from qhn_core.bits import Float
 from qhn_core.config import Objective, RunConfig
-from qhn_core.evaluation import decision_surfaces, plot_axes
-from qhn_core.figures import Figure, boundary_figure, histogram_figure
+from qhn_core.figures import Figure
 from qhn_core.landscape import LandscapeScan, roughness_table
-from qhn_core.landscape_figures import path_figure, rules_table, sampled_figure
+from qhn_core.landscape_figures import path_figure, point_figures, rules_table, sampled_figure
 from qhn_core.paths import TrainingPath, barriers, training_path
-from qhn_core.problem import build_problem
 from qhn_core.sampled_scans import SampledScan, sample_landscape
-from qhn_core.simulators import get_simulator
 from qhn_core.slopes import GradientField, gradient_field
 
 GRID = 11
 """Points along a side where gradients are computed: two circuits an angle and point."""
 LOOKS = ("point", "path", "shots", "roughness", "barriers")
-VIEW_SHOTS = 200
-"""Networks drawn at a point of the plane for a run without shots."""
 
 
 @st.cache_data(max_entries=8, show_spinner="Following the training")
@@ -79,7 +74,7 @@ def look_at(look: str, scan: LandscapeScan, config: RunConfig, shown: RunConfig)
 def _point(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     """The decision boundary and the bitstrings at the point that was clicked, or at the centre."""
     x, y = st.session_state.get("point", (0.0, 0.0))
-    angles = scan.plane.center + x * scan.plane.directions[0] + y * scan.plane.directions[1]
+    angles = scan.plane.at(x, y)
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.markdown(
         f"**At ({x / np.pi:.2f}π, {y / np.pi:.2f}π).** Click a point of a surface to see its networks."
@@ -94,16 +89,8 @@ def _point(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     )
     if st.session_state.pop("train_from_here", False):
         st.switch_page("train.py", query_params={"run": st.session_state.job})
-    problem = build_problem(config)
-    q = get_simulator(config.simulator, config.n_qubits).probabilities(angles[None])[0]
-    rng = np.random.default_rng(config.seed)
-    samples = rng.choice(q.size, config.shots or VIEW_SHOTS, p=q / q.sum())
-    surfaces = decision_surfaces(problem, samples, int(q.argmax()), plot_axes(problem))
-    boundary = boundary_figure(problem, plot_axes(problem), surfaces)
-    histogram = histogram_figure(problem, samples if config.shots else samples[:0], q)
-    for column, name, figure in zip(
-        st.columns(2), ("boundary", "histogram"), (boundary, histogram), strict=True
-    ):
+    names = ("boundary", "histogram")
+    for column, name, figure in zip(st.columns(2), names, point_figures(config, angles), strict=True):
         figure["layout"]["height"] = 320
         with column:
             chart(figure, f"point_{name}")

@@ -50,6 +50,7 @@ def shown_scan(config: RunConfig, plane: LandscapeConfig, center: Float, seed: i
     if now is None or now.key != key:
         if now is not None:
             now.stages.close()
+            st.session_state.pop("point", None)  # of another plane
         now = Scanning(key, scan_in_stages(config, plane, center, seed))
         store = default_service().store
         if store is not None:

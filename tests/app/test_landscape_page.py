@@ -130,6 +130,13 @@ def test_a_point_can_be_looked_at_and_trained_from(visit):
     assert page.job.config.model_copy(update={"initial_angles": None}) == CONFIG
 
 
+def test_another_plane_starts_at_its_centre(visit):
+    page = visit("landscape", **SMALL, look="point")
+    page.at.session_state["point"] = (1.0, 2.0)
+    page.look().set(plane="random-ry")
+    assert any("At (0.00π, 0.00π)" in text.value for text in page.at.markdown)
+
+
 def test_the_train_page_keeps_the_angles_until_random_ones_are_wanted(visit):
     angles = tuple(np.linspace(0, 1, 12).tolist())
     job = visit("train", **SMALL).service.submit(CONFIG.model_copy(update={"initial_angles": angles}))

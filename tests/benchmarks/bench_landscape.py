@@ -69,7 +69,7 @@ def peer_name() -> str:
     try:
         import orqviz  # noqa: F401
     except ImportError:
-        return "a plain loop (orqviz is not installed)"
+        return "a plain loop (orqviz is not installed: pip install orqviz)"
     return "orqviz"
 
 

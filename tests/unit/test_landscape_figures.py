@@ -1,9 +1,10 @@
 import numpy as np
+import oracles
 import plotly.graph_objects as go
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
-from qhn_core.landscape_figures import path_figure, rules_table, sampled_figure
+from qhn_core.landscape_figures import path_figure, point_figures, rules_table, sampled_figure
 from qhn_core.paths import training_path
 from qhn_core.sampled_scans import sample_landscape
 from qhn_core.slopes import gradient_field
@@ -68,3 +69,20 @@ def test_the_spread_is_that_of_one_estimate(scan, sampled):
     np.testing.assert_allclose(
         table["spread of one estimate"]["MLE", "algorithm-1"], np.sqrt(variance.mean())
     )
+
+
+def test_a_point_shows_its_own_networks(scan):
+    """By Cirq's q there; where the exact q is drawn, its largest entries."""
+    angles = scan.plane.at(0.4, -1.1)
+    np.testing.assert_allclose(
+        angles, scan.plane.center + np.tensordot([0.4, -1.1], scan.plane.directions, 1)
+    )
+    q = oracles.probabilities(angles)
+    boundary, histogram = point_figures(CONFIG, angles)
+    drawn = [int(name, 2) for name in histogram["data"][1]["x"]]
+    np.testing.assert_allclose(histogram["data"][1]["y"], q[drawn], atol=1e-6)
+    assert sum(histogram["data"][0]["y"]) <= 1
+    go.Figure(boundary)
+    _, exact = point_figures(CONFIG.model_copy(update={"shots": None}), angles)
+    assert int(exact["data"][0]["x"][0], 2) == q.argmax()
+    np.testing.assert_allclose(exact["data"][0]["y"], np.sort(q)[::-1][:16], atol=1e-4)
