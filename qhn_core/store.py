@@ -10,6 +10,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,7 +181,7 @@ class RunStore:
             raise StoreError(f"{self.path}: another program's SQLite file, left as it is. {OTHERWISE}")
         if (problem := self._one("PRAGMA quick_check(1)")) != "ok":
             raise StoreError(f"{self.path}: {problem}. {DAMAGED}")
-        self._db.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer
+        self._switch_to_write_ahead_log()
         # NORMAL: no wait for the disk at each commit. A killed process loses nothing, since the
         # system has the data; a power cut may lose the last checkpoints, whole ones, never the file.
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -190,6 +191,19 @@ class RunStore:
                 for statement in SCHEMAS[added].split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {added}")
+
+    def _switch_to_write_ahead_log(self) -> None:
+        """So that readers never wait for the writer. SQLite does not wait for this lock, so we do."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def checkpoint(
         self,

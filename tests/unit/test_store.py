@@ -336,6 +336,17 @@ def test_several_programs_open_a_new_store_at_once(tmp_path):
             assert len(store.runs()) == 6
 
 
+def test_opening_waits_for_a_program_that_writes_a_new_file(tmp_path):
+    writer = sqlite3.connect(tmp_path / "runs.sqlite3", isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.3, lambda: writer.execute("COMMIT"))
+    end.start()
+    with RunStore(tmp_path) as store:
+        assert store.runs() == []
+    end.join()
+    writer.close()
+
+
 def test_a_reader_sees_whole_checkpoints_while_another_program_writes(tmp_path, store):
     save(store, path_of(CONFIG, [2]))
     with RunStore(tmp_path) as other:
