@@ -5,7 +5,7 @@ import numpy as np
 import sympy
 
 from qhn_core.bits import Float, Index
-from qhn_core.kernels import product as kernels
+from qhn_core.kernels import states
 
 
 def cx_pairs(n_qubits: int, layer: int) -> list[tuple[int, int]]:
@@ -87,12 +87,12 @@ def entangle_indices(index: Index, n_qubits: int, layer: int) -> Index:
 def product_probabilities(first_layer: Float) -> Float:
     """Exact q (B, 2**n) of one layer, angles (B, 2, n): a product pushed through the CX gates."""
     ones = bit_probabilities(first_layer)
-    q: Float = kernels.first_layer(np.stack([1 - ones, ones], axis=-1))
+    q: Float = states.first_layer(np.stack([1 - ones, ones], axis=-1))
     return q
 
 
 def product_state(first_layer: Float) -> Float:
     """State (B, 2**n) after layer 1, angles (B, 2, n), up to a global phase that makes it real."""
     half = first_layer[:, 0, :] / 2
-    amplitudes: Float = kernels.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))
+    amplitudes: Float = states.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))
     return amplitudes

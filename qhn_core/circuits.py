@@ -1,8 +1,9 @@
 """All that training asks of circuits: their samples, those of their shifted copies, and exact numbers.
 
-There are two ways to answer. One layer is a product distribution, so `OneLayer` needs no state
-vector and takes any number of qubits; `ManyLayers` simulates one state, and draws the samples of all
-shifted circuits from it. Each seed draws from a stream of its own.
+There are two ways to answer. One or two layers make a product of single qubits or of pairs, up to a
+renaming of the outcomes, so `Shallow` needs no state vector and takes any number of qubits; `Deep`
+simulates one state, and draws the samples of all shifted circuits from it. Each seed draws from a
+stream of its own.
 """
 
 from abc import ABC, abstractmethod
@@ -13,13 +14,21 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn_core.ansatz import bit_probabilities
 from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
 from qhn_core.divergences import mmd_squared_to_uniform, smooth
-from qhn_core.kernels import adjoint, cones, philox, states, transforms
-from qhn_core.kernels import product as product_kernels
-from qhn_core.product import product_kl, product_kl_slope, product_mmd_slope, product_mmd_squared
+from qhn_core.kernels import (
+    adjoint,
+    cones,
+    contraction,
+    correlators,
+    groups,
+    philox,
+    shots,
+    states,
+    transforms,
+)
+from qhn_core.product import log_probabilities, product_kl, product_mmd_slopes, product_mmd_squared
 from qhn_core.simulators import Simulator, get_simulator
 
 Keys = NDArray[np.uint64]
@@ -87,52 +96,71 @@ class Circuits(ABC):
         """Exact gradient (S, L, 2, n) of E[scores] minus the regulariser, scores (2**n,) or None for 0."""
 
 
-class OneLayer(Circuits):
-    """Circuits of one layer: products, for any number of qubits; only tables need 2**n."""
+class Shallow(Circuits):
+    """Circuits of one or two layers, in closed form for any number of qubits; only tables need 2**n."""
 
     def __init__(self, config: RunConfig, angles: Float) -> None:
-        super().__init__(config, angles)
-        self._turns = angles[:, 0, 0]
-        self._ones = bit_probabilities(angles[:, 0])
+        super().__init__(config, np.ascontiguousarray(angles))
+        self.groups: Float = groups.group_probabilities(self.angles)
+        """Probabilities (S, groups, 4) before the last CX gates, see `kernels.groups`."""
+        self._starts = groups.group_starts(config.n_layers, config.n_qubits)
 
     def samples(self, draws: Draws) -> Index:
         """See `Circuits`."""
-        words: Index = product_kernels.product_samples(self._ones, draws.keys, draws.epoch, draws.shots)
+        words: Index = shots.group_samples(
+            self.groups, self._starts, self.config.n_layers, draws.keys, draws.epoch, draws.shots
+        )
         return words
 
     def shifted_samples(self, row: int, draws: Draws) -> Index:
         """See `Circuits`."""
-        words: Index = product_kernels.shifted_product_samples(
-            self._turns[row], draws.keys[row], draws.epoch, draws.shots
+        words: Index = shots.shifted_group_samples(
+            self.angles[row], draws.keys[row], draws.epoch, draws.shots
         )
         return words
 
     def means(self, tables: Float) -> Float:
         """See `Circuits`."""
-        means: Float = product_kernels.product_expectations(tables, self._ones)
+        means: Float = contraction.group_means(tables, self.groups, self._starts, self.config.n_layers)
         return means
 
     def kl(self) -> Float:
         """See `Circuits`."""
-        return product_kl(self._ones)
+        return product_kl(self.groups, self.config.n_qubits)
 
     def mmd_squared(self) -> Float:
         """See `Circuits`."""
-        return product_mmd_squared(self._ones, self.config.h)
+        config = self.config
+        return product_mmd_squared(self.groups, config.n_layers, config.n_qubits, config.h)
+
+    def correlator_spectrum(self) -> Float:
+        """`divergences.correlator_spectrum` (S, n + 1) of the circuits' distributions."""
+        first = self.config.n_layers % 2
+        spectrum: Float = correlators.chain_spectra(self.groups, self._starts, first)
+        return spectrum
 
     def gradient(self, scores: Float | None, objective: str) -> Float:
-        """See `Circuits`; the RZ of the first layer act on |0>, and have no gradient."""
-        out = np.zeros_like(self.angles)
+        """See `Circuits`."""
+        config = self.config
+        slopes = np.zeros_like(self.groups)
         if scores is not None:
-            out[:, 0, 0] = product_kernels.product_slopes(scores, self._ones) * np.sin(self._turns) / 2
+            slopes += contraction.group_mean_slopes(scores, self.groups, self._starts, config.n_layers)
+        with np.errstate(over="ignore"):  # an infinite slope is reported as divergence
+            slopes -= config.regularization * self._regularizer_slopes(objective)
+        gradient: Float = groups.angle_slopes(self.angles, slopes)
+        return gradient
+
+    def _regularizer_slopes(self, objective: str) -> Float:
+        """d(regulariser)/dq (S, groups, 4) by the groups' probabilities, up to constants."""
+        config = self.config
+        if objective == "mle":
+            return np.zeros_like(self.groups)
         if objective == "elbo":
-            out[:, 0, 0] -= self.config.regularization * product_kl_slope(self._turns)
-        elif objective == "selbo":
-            out[:, 0, 0] -= self.config.regularization * product_mmd_slope(self._turns, self.config.h)
-        return out
+            return log_probabilities(self.groups)
+        return product_mmd_slopes(self.groups, config.n_layers, config.n_qubits, config.h)
 
 
-class ManyLayers(Circuits):
+class Deep(Circuits):
     """Circuits of any depth: one seed, angles (1, L, 2, n), and its state vector."""
 
     def __init__(self, config: RunConfig, angles: Float, simulator: Simulator) -> None:
@@ -142,7 +170,9 @@ class ManyLayers(Circuits):
     @cached_property
     def _state(self) -> Float:
         """Amplitudes (2, 2**n) before the last CX gates."""
-        return self._simulator.state(self.angles[0])
+        angles = self.angles[0].copy()
+        angles[0, 1] = 0.0  # the RZ of layer 1 turn the global phase only, and `adjoint` wants it so
+        return self._simulator.state(angles)
 
     @cached_property
     def _q(self) -> Float:
@@ -209,15 +239,14 @@ class ManyLayers(Circuits):
 def circuit_blocks(config: RunConfig, angles: Float) -> Iterator[tuple[slice, Circuits]]:
     """The circuits of a config at angles (S, L, 2, n), as few seeds at a time as is best: (rows, circuits).
 
-    One layer: all seeds at once. Else, and on Cirq, the reference, always: one by one.
+    Up to two layers: all seeds at once. Else, and on Cirq, the reference, always: one by one.
     """
-    if config.n_layers == 1 and config.simulator == "auto":
-        yield slice(0, len(angles)), OneLayer(config, angles)
+    if config.is_shallow:
+        if config.simulator != "auto":
+            get_simulator(config.simulator, config.n_qubits)  # say so where it is missing
+        yield slice(0, len(angles)), Shallow(config, angles)
         return
-    simulator = get_simulator(config.simulator, config.n_qubits)  # and say so where it is missing
-    if config.n_layers == 1 and config.simulator != "cirq":
-        yield slice(0, len(angles)), OneLayer(config, angles)
-        return
+    simulator = get_simulator(config.simulator, config.n_qubits)
     for row in range(len(angles)):
         block = slice(row, row + 1)
-        yield block, ManyLayers(config, angles[block], simulator)
+        yield block, Deep(config, angles[block], simulator)

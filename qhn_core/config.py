@@ -151,6 +151,11 @@ class RunConfig(_Config):
         """(n_layers, 2, n_qubits)."""
         return (self.n_layers, 2, self.n_qubits)
 
+    @property
+    def is_shallow(self) -> bool:
+        """Whether the circuit has a closed form, without 2**n: 1 or 2 layers, and not on the reference."""
+        return self.n_layers <= 2 and self.simulator != "cirq"
+
     def in_words(self) -> str:
         """One line that tells this run from others.
 

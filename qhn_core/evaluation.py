@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logsumexp
 
-from qhn_core.ansatz import bit_probabilities
 from qhn_core.bits import Bits, Float, Index, bits_to_words, index_to_bits, words_to_bits
-from qhn_core.circuits import Draws, OneLayer, seed_keys
+from qhn_core.circuits import Draws, Shallow, seed_keys
 from qhn_core.config import RunConfig
 from qhn_core.datasets import Dataset
 from qhn_core.network import BinaryNetwork
@@ -153,10 +152,10 @@ def _scores_at(config: RunConfig, problem: Problem, angles: Float) -> dict[str, 
 def _sampled_scores_at(
     config: RunConfig, problem: LargeProblem, angles: Float
 ) -> dict[str, dict[str, Float]]:
-    """The same for one layer and many qubits, from samples of an epoch that no training reaches."""
+    """The same for one or two layers and many qubits, from samples of an epoch that no training reaches."""
     keys = seed_keys(config.seed, np.arange(len(angles)))
-    samples = OneLayer(config, angles).samples(Draws(keys, config.epochs + 1, SUMMARY_SHOTS))
-    top = bits_to_words(most_probable_bits(bit_probabilities(angles[:, 0]))[:, None])
+    samples = Shallow(config, angles).samples(Draws(keys, config.epochs + 1, SUMMARY_SHOTS))
+    top = bits_to_words(most_probable_bits(angles)[:, None])
     mixtures = [_mixture_of(problem, words_to_bits(words, config.n_qubits)) for words in samples]
     return {
         "average": problem.mean_scores(samples),

@@ -160,7 +160,7 @@ def shard_seeds(config: RunConfig, workers: int) -> list[Index]:
     """
     circuits = 2 * int(np.prod(config.angle_shape)) + 1
     if has_tables(config):
-        per_circuit = 1.5e-5 if config.n_layers == 1 else 3e-4 * config.n_layers / 2
+        per_circuit = 1.5e-5 if config.is_shallow else 3e-4 * config.n_layers / 2
         per_circuit *= 2.0 ** min(max(0, config.n_qubits - 14), 40)
     else:  # most sampled networks are new and have to be scored
         per_circuit = 1e-5 * (config.shots or 0)

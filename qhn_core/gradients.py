@@ -11,11 +11,10 @@ from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float, Index
 from qhn_core.circuits import Circuits, Draws, circuit_blocks
 from qhn_core.config import RunConfig
-from qhn_core.divergences import kernel_table, kl_to_uniform, smooth
+from qhn_core.divergences import kernel_table, smooth
 from qhn_core.kernels import words
-from qhn_core.objectives import check_shape, circuit_objective, exact_terms, log_likelihoods
+from qhn_core.objectives import check_shape, circuit_objective, log_likelihoods
 from qhn_core.problem import MOST_TABLE_BITS, LargeProblem, Problem, build_problem
-from qhn_core.simulators import get_simulator, row_blocks
 
 Distinct = tuple[Index, Float, Index]
 """What `kernels.words.distinct` returns."""
@@ -59,17 +58,11 @@ def exact_gradient(config: RunConfig, problem: Problem, circuits: Circuits) -> F
     """See `objective_gradient`."""
     if config.gradient == "chain-rule":
         return circuits.gradient(log_likelihoods(config, problem), config.objective)
+    gradient = circuits.gradient(log_likelihoods(config, problem), "mle")
     if config.n_layers == 1 or config.objective == "mle":
         # A shifted RY of the last layer flips a bit of q, which changes neither its entropy nor its MMD².
-        return circuits.gradient(log_likelihoods(config, problem), "mle")
-    shifted = shifted_angles(circuits.angles).reshape(-1, *config.angle_shape)
-    simulator = get_simulator(config.simulator, config.n_qubits)
-    values = []
-    for block in row_blocks(len(shifted), config.n_qubits):
-        terms = exact_terms(config, problem, simulator.probabilities(shifted[block]))
-        values.append(terms.value(config.objective, config.regularization))
-    plus, minus = np.concatenate(values).reshape(len(circuits.angles), -1, 2).transpose(2, 0, 1)
-    return ((plus - minus) / 2).reshape(circuits.angles.shape)
+        return gradient
+    return gradient - config.regularization * shifted_regularizer_difference(config, circuits.angles)
 
 
 def sampled_gradient(
@@ -89,7 +82,7 @@ def sampled_gradient(
     if config.objective == "elbo" and config.gradient == "chain-rule":
         gradient += circuits.gradient(None, "elbo")
     elif config.objective == "elbo":
-        gradient -= config.regularization * shifted_kl_difference(config, circuits.angles)
+        gradient -= config.regularization * shifted_regularizer_difference(config, circuits.angles)
     return gradient
 
 
@@ -135,21 +128,23 @@ def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Inde
     return looked_up
 
 
-def shifted_kl_difference(config: RunConfig, angles: Float) -> Float:
-    """Line 5 of Algorithm 1 for exact KL: [KL(theta+) - KL(theta-)] / 2 (S, L, 2, n), nats.
+def shifted_regularizer_difference(config: RunConfig, angles: Float) -> Float:
+    """Line 5 of Algorithm 1 for the exact regulariser R: [R(theta+) - R(theta-)] / 2 (S, L, 2, n).
 
-    Zero for the RY of the last layer, whose two circuits differ by a flipped bit, and for the RZ of
-    the first, which act on |0>.
+    R is MMD² for "selbo", else KL in nats. Zero for the RY of the last layer, whose two circuits differ
+    by a flipped bit, and for the RZ of the first, which act on |0>.
     """
     out = np.zeros_like(angles)
     if config.n_layers == 1:
         return out
-    simulator = get_simulator(config.simulator, config.n_qubits)
     seen = np.ones(config.angle_shape, dtype=bool)
     seen[-1, 0] = seen[0, 1] = False
     for row, theta in enumerate(angles):
         shifted = shifted_angles(theta[None])[0][seen.ravel()].reshape(-1, *config.angle_shape)
-        blocks = row_blocks(len(shifted), config.n_qubits)
-        kl = np.concatenate([kl_to_uniform(simulator.probabilities(shifted[b])) for b in blocks])
-        out[row][seen] = (kl[::2] - kl[1::2]) / 2
+        values = np.concatenate([_regularizer(c) for _, c in circuit_blocks(config, shifted)])
+        out[row][seen] = (values[::2] - values[1::2]) / 2
     return out
+
+
+def _regularizer(circuits: Circuits) -> Float:
+    return circuits.mmd_squared() if circuits.config.objective == "selbo" else circuits.kl()

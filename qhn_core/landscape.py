@@ -70,8 +70,8 @@ def scan_in_stages(
 
 def _stages(scan: LandscapeScan) -> Generator[LandscapeScan, None, None]:
     evaluate = PointEvaluator(scan.config)
-    at_once = BYTES_AT_ONCE * (4 if scan.config.n_layers == 1 else 1)  # one layer needs q for little
-    size = min(MOST_AT_ONCE, max(1, at_once // (8 * 2**scan.config.n_qubits)))
+    least = 16 if scan.config.is_shallow else 1  # which holds no q, and serves several points at once
+    size = min(MOST_AT_ONCE, max(least, BYTES_AT_ONCE // (8 * 2**scan.config.n_qubits)))
     order = coarse_to_fine(len(scan.axis))
     order = order[~scan.done.ravel()[order]]
     blocks = iter([order[i : i + size] for i in range(0, len(order), size)])

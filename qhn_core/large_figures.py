@@ -25,12 +25,12 @@ CLASS_NAMES = ("even (0)", "odd (1)")
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of one circuit of one layer."""
+    """What is known of one circuit of one or two layers."""
 
     bits: Bits
     """Its sampled networks (shots, n)."""
-    ones: Float
-    """The chance (n,) that each qubit is 1, before the CX gates."""
+    angles: Float
+    """(L, 2, n)."""
 
 
 def prediction_axes(problem: LargeProblem) -> tuple[Float, Float]:
@@ -49,7 +49,7 @@ def prediction_surfaces(problem: LargeProblem, measured: Measured) -> list[Float
     else:
         points = problem.dataset.x_test[shown_images(problem)]
     bits, counts = np.unique(measured.bits, axis=0, return_counts=True)
-    top = most_probable_bits(measured.ones[None])
+    top = most_probable_bits(measured.angles[None])
     views = predictions(problem.network, bits, counts / counts.sum(), top, points)
     return [view.reshape(len(axes[1]), len(axes[0])) for view in views]
 
@@ -126,7 +126,7 @@ def images_figure(problem: LargeProblem, axes: tuple[Float, Float], surfaces: li
 def networks_figure(problem: LargeProblem, measured: Measured) -> Figure:
     """The most frequent sampled networks beside their exact probabilities, as `histogram_figure`."""
     bits, counts = np.unique(measured.bits, axis=0, return_counts=True)
-    exact = product_probability(measured.ones, bits)
+    exact = product_probability(measured.angles, bits)
     order = np.lexsort((-exact, -counts))[:BITSTRINGS_SHOWN]
     bits, share = bits[order], counts[order] / len(measured.bits)
     names = [network_name(row) for row in bits]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import orjson
 
-from qhn_core.ansatz import bit_probabilities
 from qhn_core.bits import Float, Index, words_to_bits
 from qhn_core.circuit_drawing import circuit_svg
 from qhn_core.circuits import Draws, seed_keys
@@ -170,11 +169,12 @@ def _measured(job: Job, seed: int | None) -> Measured:
     config, state = job.config, job.state
     if state is None:
         draws = Draws(seed_keys(config.seed, np.zeros(1, dtype=np.int64)), 0, config.shots or 0)
-        words, ones = draws.prior(config.n_qubits)[0], np.full(config.n_qubits, 0.5)
+        words, angles = draws.prior(config.n_qubits)[0], np.zeros(config.angle_shape)
+        angles[0, 0] = np.pi / 2  # every bit is 0 or 1 with even chances, and a CX leaves it so
     else:
         row = shown_row(state, seed)
-        words, ones = as_words(state.samples)[row], bit_probabilities(state.angles[row, 0])
-    return Measured(words_to_bits(words, config.n_qubits), ones)
+        words, angles = as_words(state.samples)[row], state.angles[row]
+    return Measured(words_to_bits(words, config.n_qubits), angles)
 
 
 def _surfaces(problem: Problem, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:

@@ -8,8 +8,8 @@ from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float, Index
 from qhn_core.circuits import Circuits, circuit_blocks
 from qhn_core.config import RunConfig
-from qhn_core.divergences import kernel_table, kl_to_uniform, mmd_squared_to_uniform
-from qhn_core.kernels import transforms, words
+from qhn_core.divergences import kernel_table
+from qhn_core.kernels import words
 from qhn_core.problem import LargeProblem, Problem, build_problem
 
 
@@ -34,15 +34,6 @@ def log_likelihoods(config: RunConfig, problem: Problem) -> Float:
     """Training log-likelihood of every network (2**n,), summed or averaged as the config says."""
     total = problem.train_log_likelihood
     return total if config.likelihood == "sum" else total / len(problem.dataset.y_train)
-
-
-def exact_terms(config: RunConfig, problem: Problem, probabilities: Float) -> Terms:
-    """The terms of distributions (B, 2**n), without sampling."""
-    return Terms(
-        transforms.row_dots(probabilities, log_likelihoods(config, problem)[None]),
-        kl_to_uniform(probabilities),
-        mmd_squared_to_uniform(probabilities, config.h),
-    )
 
 
 def sampled_terms(

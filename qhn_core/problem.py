@@ -147,7 +147,7 @@ def way_out(config: RunConfig) -> str:
     if without_tables(config):
         return ", where every network is looked at; only training from samples takes more qubits"
     changes = {
-        f"n_layers={config.n_layers} by 1": config.n_layers > 1,
+        f"n_layers={config.n_layers} by 1 or 2": config.n_layers > 2,
         "exact expectations by shots": config.shots is None,
         "simulator='cirq' by 'auto'": config.simulator == "cirq",
     }
@@ -156,8 +156,8 @@ def way_out(config: RunConfig) -> str:
 
 
 def without_tables(config: RunConfig) -> bool:
-    """Whether a run never needs all 2**n networks: one layer, measured with finite shots."""
-    return config.n_layers == 1 and config.shots is not None and config.simulator != "cirq"
+    """Whether a run never needs all 2**n networks: one or two layers, measured with finite shots."""
+    return config.is_shallow and config.shots is not None
 
 
 def has_tables(config: RunConfig) -> bool:

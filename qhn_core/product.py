@@ -1,104 +1,95 @@
-"""Circuits of one layer in closed form: product distributions pushed through CX on (2, 3), (4, 5), ...
+"""Circuits of one or two layers in closed form: products of groups, pushed through the last CX gates.
 
-All need only `ones` (S, n), the probability that each qubit is 1 before the CX gates, which map
-bitstrings to bitstrings: entropy is a sum over qubits, and MMD² to uniform a product over the pairs
-that a CX joins. Nothing here grows faster than the number of qubits.
+All need only `groups` (S, groups, 4), the probabilities of each qubit or pair of qubits before those
+CX gates (`kernels.groups`), which map bitstrings to bitstrings: entropy is a sum over groups, and MMD²
+to uniform a product of small matrices along the qubits. Nothing here grows faster than their number.
 """
 
 import numpy as np
 
 from qhn_core.bits import Bits, Float
-from qhn_core.divergences import entropy, kernel_at_one
+from qhn_core.divergences import kernel_at_one
+from qhn_core.kernels import correlators, shots
+from qhn_core.kernels.groups import group_probabilities, group_starts
 
 
-def product_kl(ones: Float) -> Float:
-    """KL(q || uniform) (S,), nats.
+def product_kl(groups: Float, n_qubits: int) -> Float:
+    """KL(q || uniform) (S,), nats, of groups (S, groups, 4).
 
-    >>> product_kl(np.array([[0.5, 0.0, 1.0]])).round(4)  # one free bit, two certain ones: 2 ln 2
+    >>> flat = group_probabilities(np.array([[[[np.pi / 2, 0, np.pi], [0, 0, 0]]]]))
+    >>> product_kl(flat, 3).round(4)  # one free bit, two certain ones: 2 ln 2
     array([1.3863])
     """
-    both = np.stack([ones, 1 - ones], axis=-1).reshape(-1, 2)
-    return np.log(2) * ones.shape[1] - entropy(both).reshape(ones.shape).sum(axis=1)
+    kl: Float = n_qubits * np.log(2) + (groups * log_probabilities(groups)).sum(axis=(1, 2))
+    return kl
 
 
-def product_kl_slope(angles: Float) -> Float:
-    """dKL/dtheta (S, n) by the RY angles (S, n)."""
-    ones = np.clip(np.sin(angles / 2) ** 2, 1e-300, 1 - 1e-16)  # sin -> 0 faster than log -> inf
-    slope: Float = np.log(ones / (1 - ones)) * np.sin(angles) / 2
-    return slope
+def log_probabilities(q: Float) -> Float:
+    """log q, and where q is 0 a large negative number: 0 log 0 = 0. dKL/dq is this, up to a constant."""
+    logs: Float = np.log(np.maximum(q, np.finfo(float).tiny))
+    return logs
 
 
-def _pairs(bias: Float) -> tuple[Float, Float, Float]:
-    """(control's, target's, free qubits' <Z>) of the CX gates of layer 1: (S, m), (S, m), (S, rest)."""
-    n_qubits = bias.shape[1]
-    end = 1 + 2 * ((n_qubits - 1) // 2)
-    return bias[:, 1:end:2], bias[:, 2:end:2], bias[:, [0, *range(end, n_qubits)]]
-
-
-def _correlator_sums(bias: Float, ratio: float) -> tuple[Float, Float, Float, Float, Float]:
-    """log of the sum over Z-strings of <Z-string>² ratio**order, (S,), and the terms of each pair.
-
-    A CX turns the target's Z into Z Z, so a pair's correlators are those of its control, c, of its
-    target, c t, and of both together, t.
-    """
-    control, target, free = (x**2 for x in _pairs(bias))
-    pair = ratio * (control + control * target + ratio * target)
-    logs = np.log1p(pair).sum(axis=1) + np.log1p(ratio * free).sum(axis=1)
-    return logs, control, target, free, pair
-
-
-def _scale(n_qubits: int, bandwidth: float) -> tuple[float, float]:
-    """(log of ((1+e)/2)**n, (1-e)/(1+e)): the weights of `divergences.correlator_weights`."""
+def _scale(bandwidth: float) -> tuple[float, float]:
+    """(1+e)/2, (1-e)/(1+e): the weights of `divergences.correlator_weights`, for each qubit and each Z."""
     e = kernel_at_one(bandwidth)
-    return n_qubits * np.log1p((e - 1) / 2), (1 - e) / (1 + e)
+    return (1 + e) / 2, (1 - e) / (1 + e)
 
 
-def product_mmd_squared(ones: Float, bandwidth: float) -> Float:
+def product_mmd_squared(groups: Float, n_layers: int, n_qubits: int, bandwidth: float) -> Float:
     """Eq. (19), exact: MMD² (S,) to the uniform prior.
 
-    >>> product_mmd_squared(np.zeros((1, 14)), 3.5).round(4)  # a point mass
+    >>> product_mmd_squared(group_probabilities(np.zeros((1, 1, 2, 14))), 1, 14, 3.5).round(4)
     array([0.4287])
     """
-    scale, ratio = _scale(ones.shape[1], bandwidth)
-    logs = _correlator_sums(1 - 2 * ones, ratio)[0]
-    mmd: Float = -np.exp(scale + logs) * np.expm1(-logs)
+    starts = group_starts(n_layers, n_qubits)
+    mmd: Float = correlators.chain_mmd(groups, starts, n_layers % 2, *_scale(bandwidth))
     return mmd
 
 
-def product_mmd_slope(angles: Float, bandwidth: float) -> Float:
-    """dMMD²/dtheta (S, n) by the RY angles (S, n)."""
-    scale, ratio = _scale(angles.shape[1], bandwidth)
-    bias = np.cos(angles)  # <Z> = 1 - 2 p
-    logs, control, target, free, pair = _correlator_sums(bias, ratio)
-    by_control = ratio * (1 + target) / (1 + pair)  # of the logarithm, by the squared bias
-    by_target = ratio * (control + ratio) / (1 + pair)
-    by_free = ratio / (1 + ratio * free)
-    by_bias = np.empty_like(bias)
-    end = 1 + 2 * control.shape[1]
-    by_bias[:, 1:end:2], by_bias[:, 2:end:2] = by_control, by_target
-    by_bias[:, [0, *range(end, bias.shape[1])]] = by_free
-    slope: Float = np.exp(scale + logs)[:, None] * by_bias * 2 * bias * -np.sin(angles)
-    return slope
+def product_mmd_slopes(groups: Float, n_layers: int, n_qubits: int, bandwidth: float) -> Float:
+    """dMMD²/dq (S, groups, 4) by the groups' probabilities."""
+    starts = group_starts(n_layers, n_qubits)
+    slopes: Float = correlators.chain_mmd_slopes(groups, starts, n_layers % 2, *_scale(bandwidth))
+    return slopes
 
 
-def most_probable_bits(ones: Float) -> Bits:
-    """The most probable bitstring (S, n) of each circuit."""
-    return _entangled((ones > 0.5).astype(np.uint8))
+def most_probable_bits(angles: Float) -> Bits:
+    """The most probable bitstring (S, n) of each circuit, angles (S, L, 2, n), L = 1 or 2.
+
+    >>> most_probable_bits(np.full((1, 1, 2, 3), 2.0))  # 1, 1, 1 before CX(1, 2)
+    array([[1, 1, 0]], dtype=uint8)
+    """
+    n_layers, n_qubits = angles.shape[1], angles.shape[3]
+    starts = group_starts(n_layers, n_qubits)
+    bits = np.zeros((len(angles), n_qubits), dtype=np.uint8)
+    for g, best in enumerate(group_probabilities(angles).argmax(axis=2).T):
+        width = starts[g + 1] - starts[g]
+        for place in range(width):
+            bits[:, starts[g] + place] = best >> (width - 1 - place) & 1
+    return entangled_bits(bits, n_layers)
 
 
-def product_probability(ones: Float, bits: Bits) -> Float:
-    """Exact q (B,) of bitstrings (B, n) measured from one circuit, ones (n,).
+def product_probability(angles: Float, bits: Bits) -> Float:
+    """Exact q (B,) of bitstrings (B, n) measured from one circuit, angles (L, 2, n), L = 1 or 2.
 
-    >>> product_probability(np.array([0.5, 1.0, 0.25]), np.array([[1, 1, 1]], dtype=np.uint8))
+    >>> turns = np.array([[[np.pi / 2, np.pi, np.pi / 3], [0, 0, 0]]])
+    >>> product_probability(turns, np.array([[1, 1, 1]], dtype=np.uint8)).round(4)
     array([0.375])
     """
-    q: Float = np.where(_entangled(bits) == 1, ones, 1 - ones).prod(axis=1)
+    before = entangled_bits(bits, len(angles))
+    groups = group_probabilities(angles[None])[0]
+    chain = shots.conditionals(groups, group_starts(len(angles), angles.shape[2]))
+    previous = np.concatenate([np.zeros((len(bits), 1), dtype=np.uint8), before[:, :-1]], axis=1)
+    ones = chain[np.arange(bits.shape[1]), previous]
+    q: Float = np.where(before == 1, ones, 1 - ones).prod(axis=1)
     return q
 
 
-def _entangled(bits: Bits) -> Bits:
-    """Bitstrings (B, n) after the CX gates of layer 1, their own inverse."""
-    end = 1 + 2 * ((bits.shape[1] - 1) // 2)
+def entangled_bits(bits: Bits, layer: int) -> Bits:
+    """Bitstrings (B, n) after the CX gates of a layer (1-based), their own inverse."""
+    first = layer % 2
+    end = first + 2 * ((bits.shape[1] - first) // 2)
     out = bits.copy()
-    out[:, 2:end:2] ^= bits[:, 1:end:2]
+    out[:, first + 1 : end : 2] ^= bits[:, first : end - 1 : 2]
     return out

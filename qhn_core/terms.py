@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qhn_core.ansatz import bit_probabilities, check_angles, cx_pairs
+from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float
+from qhn_core.circuits import Shallow
 from qhn_core.config import RunConfig
 from qhn_core.divergences import correlator_spectrum, correlator_weights, entropy
 from qhn_core.kernels.transforms import row_dots
@@ -89,44 +90,25 @@ class PointEvaluator:
     def __call__(self, angles: Float) -> PointTerms:
         """The terms (B,) at angles (B, n_layers, 2, n_qubits); each row's do not depend on the others."""
         angles = check_angles(angles)
-        return self.terms(angles, self.simulator.probabilities(angles))
+        if not self.config.is_shallow:
+            return self.terms(angles, self.simulator.probabilities(angles))
+        circuits, data = Shallow(self.config, angles), self.problem
+        means = circuits.means(np.stack([data.train_log_likelihood, data.test_log_likelihood]))
+        entropies = self.config.n_qubits * np.log(2) - circuits.kl()
+        return self._scaled(means[:, 0], means[:, 1], entropies, circuits.correlator_spectrum())
 
     def terms(self, angles: Float, q: Float) -> PointTerms:
         """The same where the probabilities q (B, 2**n) are known."""
-        if self.config.n_layers == 1:
-            entropies, spectrum = product_terms(angles[:, 0])
-        else:
-            entropies, spectrum = entropy(q), correlator_spectrum(q)
-        return PointTerms(
-            self.config,
-            self.train_scale * row_dots(q, self.problem.train_log_likelihood[None]),
-            self.test_scale * row_dots(q, self.problem.test_log_likelihood[None]),
-            entropies,
-            spectrum,
+        if self.config.is_shallow:  # faster without them
+            return self(angles)
+        return self._scaled(
+            row_dots(q, self.problem.train_log_likelihood[None]),
+            row_dots(q, self.problem.test_log_likelihood[None]),
+            entropy(q),
+            correlator_spectrum(q),
         )
 
-
-def product_terms(first_layer: Float) -> tuple[Float, Float]:
-    """(entropy (B,), correlator spectrum (B, n + 1)) of one layer, angles (B, 2, n), in closed form.
-
-    q is a product distribution pushed through the CX gates, a permutation, so entropy is the sum over
-    the bits. A parity of bits after a CX is a parity before it: of <Z_c> = cos(theta_c) = a and
-    <Z_t> = b, the correlators after CX(c, t) are a, a b and, of both bits, b.
-    """
-    n = first_layer.shape[-1]
-    ones = bit_probabilities(first_layer)
-    squares = (1 - 2 * ones) ** 2
-    entropies = np.zeros(len(ones))
-    spectrum = np.zeros((len(ones), n + 1))
-    spectrum[:, 0] = 1.0
-    paired = dict(cx_pairs(n, 1))
-    for q in range(n):
-        for p in (ones[:, q], 1 - ones[:, q]):
-            entropies -= p * np.log(np.maximum(p, np.finfo(float).tiny))  # 0 log 0 = 0
-        if q in paired:  # times 1 + (a + a b) x + b x**2, where the power of x is the order
-            a, b = squares[:, q, None], squares[:, q + 1, None]
-            spectrum[:, 2:] += (a + a * b) * spectrum[:, 1:-1] + b * spectrum[:, :-2]
-            spectrum[:, 1] += ((a + a * b) * spectrum[:, :1])[:, 0]
-        elif q not in paired.values():
-            spectrum[:, 1:] += squares[:, q, None] * spectrum[:, :-1]
-    return entropies, spectrum
+    def _scaled(self, train: Float, test: Float, entropies: Float, spectrum: Float) -> PointTerms:
+        return PointTerms(
+            self.config, self.train_scale * train, self.test_scale * test, entropies, spectrum
+        )

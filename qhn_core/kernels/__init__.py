@@ -7,8 +7,9 @@ significant bit of an index (Cirq's order).
 - `philox`: random numbers by counter, and uniform bitstrings.
 - `transforms`: linear maps of arrays with 2**n entries, and sums over them.
 - `words`: distinct bitstrings, and Hamming distances between them.
-- `sampling`: bitstrings from a product distribution or from a table of probabilities.
-- `product`: the circuits of one layer, whose distribution is a product.
+- `sampling`: bitstrings from a product or a chain of bits, or from a table of probabilities.
+- `groups`: circuits of one or two layers, products of single qubits or of pairs; of such circuits
+  `contraction` has the means of tables, `correlators` MMD² and its parts, `shots` all samples.
 - `states`: state vectors, layer by layer; `adjoint`: exact gradients by one backward pass.
 - `cones`: samples of all shifted circuits from one state.
 - `networks`: likelihood and accuracy of networks without a table.
@@ -22,9 +23,35 @@ from pathlib import Path
 
 from numba.core.dispatcher import Dispatcher
 
-from qhn_core.kernels import adjoint, cones, networks, philox, product, sampling, states, transforms, words
+from qhn_core.kernels import (
+    adjoint,
+    cones,
+    contraction,
+    correlators,
+    groups,
+    networks,
+    philox,
+    sampling,
+    shots,
+    states,
+    transforms,
+    words,
+)
 
-MODULES = (adjoint, cones, networks, philox, product, sampling, states, transforms, words)
+MODULES = (
+    adjoint,
+    cones,
+    contraction,
+    correlators,
+    groups,
+    networks,
+    philox,
+    sampling,
+    shots,
+    states,
+    transforms,
+    words,
+)
 
 
 def forget_stale_code(folder: Path, digest: str) -> None:

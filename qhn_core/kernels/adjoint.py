@@ -3,13 +3,16 @@
 The derivative of <state|D|state> by an angle with generator G is Im <bra|G|ket>, bra = D ket, where
 all three stand at the same place of the circuit. After the rotations of layer k, the generators of
 layer k act on one qubit, and those of layer k - 1, carried through its CX gates, on the two that a
-CX joins. So only every second layer is undone: the overlaps of pairs of qubits hold both.
+CX joins. So only every second layer is undone: the overlaps of pairs of qubits hold both. After layer
+2 the ket is a product of pairs (`kernels.groups`), and the bra is contracted with it.
 """
 
 import numpy as np
 from numba import njit
 
-from qhn_core.kernels.states import rotation, unrotate
+from qhn_core.kernels.contraction import group_duals
+from qhn_core.kernels.groups import add_slopes, group_amplitudes, group_starts, rotation
+from qhn_core.kernels.states import unrotate
 
 ONE = np.eye(2, dtype=np.complex128)
 X = np.array([[0, 1], [1, 0]], dtype=np.complex128)
@@ -210,20 +213,38 @@ def adjoint_gradient(angles, state, observable):
     """Gradient (L, 2, n) of <state|diag(observable)|state> by one backward pass.
 
     angles (L, 2, n), n >= 2; state (2, 2**n), after the rotations of the last layer and before its CX
-    gates; observable (2**n,), permuted by those gates to match.
+    gates, without the RZ of layer 1, which are a global phase; observable (2**n,), permuted by those gates.
     """
     gradient = np.zeros(angles.shape)
     bra = state * observable
-    ket = state if len(angles) <= 2 else state.copy()  # undoing a layer consumes it
     layer = len(angles) - 1
-    while True:
-        both = layer % 2 == 1  # so that the last pair of layers is 1 and 2
+    if layer == 0:
+        _write_gradients(gradient, angles, 0, bra, state, False)
+        gradient[0, 1] = 0.0  # an RZ on |0> is a global phase
+        return gradient
+    ket = state if layer <= 3 else state.copy()  # undoing a layer consumes it
+    while layer > 1:
+        both = layer % 2 == 1  # so that layers 1 and 2 are left, see `_write_first_layers`
         _write_gradients(gradient, angles, layer, bra, ket, both)
-        if layer <= 1:
-            break
-        for _ in range(2 if both else 1):
-            bra = unrotate(bra, angles[layer], layer % 2)
-            ket = unrotate(ket, angles[layer], layer % 2)
-            layer -= 1
-    gradient[0, 1] = 0.0  # an RZ on |0> is a global phase
+        below = layer - (2 if both else 1)
+        for k in range(layer, below, -1):
+            bra = unrotate(bra, angles[k], k % 2)
+            if below > 1:
+                ket = unrotate(ket, angles[k], k % 2)
+        layer = below
+    _write_first_layers(gradient, angles[:2], bra)
     return gradient
+
+
+@njit(cache=True, nogil=True)
+def _write_first_layers(gradient, angles, bra):
+    """Gradients of layers 1 and 2, angles (2, 2, n): the ket after them is a product of groups."""
+    starts = group_starts(2, angles.shape[2])
+    factors = np.zeros((starts.size - 1, 4), dtype=np.complex128)
+    for g in range(starts.size - 1):
+        amplitudes = group_amplitudes(angles, starts[g], starts[g + 1])
+        factors[g, : amplitudes.size] = amplitudes
+    duals = group_duals(bra, factors, starts)
+    for g in range(starts.size - 1):
+        width = 1 << (starts[g + 1] - starts[g])
+        add_slopes(angles, starts[g], starts[g + 1], duals[g, :width], gradient)

@@ -8,7 +8,7 @@ again: their few amplitudes, given the other bits, are turned by a small matrix,
 
 Each shifted circuit's shots have its own distribution, exactly. But those of different circuits share
 the bits outside the cones, so they are not independent of one another, as on a device they would be,
-and the noise of the difference of two shifts is another. With one layer (`kernels.product`) they are.
+and the noise of the difference of two shifts is another. Up to two layers (`kernels.shots`) they are.
 
 The matrix is (1 - i G) / sqrt(2) for a shift of +pi/2, and (1 + i G) / sqrt(2) for -pi/2, where G is
 the shifted gate's generator carried to the end of the circuit.
@@ -17,10 +17,11 @@ the shifted gate's generator carried to the end of the circuit.
 import numpy as np
 from numba import njit
 
+from qhn_core.kernels.groups import rotation
 from qhn_core.kernels.philox import fill_uniform
-from qhn_core.kernels.product import MEASURED, SHIFTED
 from qhn_core.kernels.sampling import cumulate, search
-from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities, rotation
+from qhn_core.kernels.shots import MEASURED, SHIFTED
+from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities
 from qhn_core.kernels.words import popcount
 
 LARGEST_CONE = 6

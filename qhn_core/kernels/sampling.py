@@ -43,20 +43,45 @@ def sample_product(ones, uniforms):
 
 
 @njit(cache=True, nogil=True)
-def sample_one_layer(ones, key, epoch, stream, out):
-    """Measure one circuit of one layer: ones (n,) before its CX gates; fills words out (W, shots)."""
+def _draw_linked_bit(ones, previous, u, bit):
+    """The same where the probability is ones[previous bit]."""
+    zero0 = 1.0 - ones[0] if ones[0] > 0.0 else np.inf
+    zero1 = 1.0 - ones[1] if ones[1] > 0.0 else np.inf
+    scale00 = 1.0 / zero0 if zero0 > 0.0 else 0.0
+    scale10 = 1.0 / zero1 if zero1 > 0.0 else 0.0
+    scale01 = 1.0 / ones[0] if ones[0] > 0.0 else 0.0
+    scale11 = 1.0 / ones[1] if ones[1] > 0.0 else 0.0
+    for s in range(u.size):
+        zero = zero1 if previous[s] else zero0
+        above = u[s] >= zero
+        if above:
+            u[s] = (u[s] - zero) * (scale11 if previous[s] else scale01)
+        else:
+            u[s] *= scale10 if previous[s] else scale00
+        bit[s] = above
+
+
+@njit(cache=True, nogil=True)
+def sample_chain(chain, first, key, epoch, stream, out):
+    """Measure one circuit whose bits, before CX(first, first + 1), ..., depend on the bit before at most.
+
+    chain (n, 2): probability that each bit is 1, given the bit before; fills words out (W, shots).
+    """
     shots = out.shape[1]
     u = np.empty(shots)
     bit = np.empty(shots, dtype=np.int64)
     previous = np.zeros(shots, dtype=np.int64)
-    for j in range(ones.size):
+    for j in range(len(chain)):
         if j % BITS_PER_UNIFORM == 0:
             fill_uniform(u, key, epoch, stream, j // BITS_PER_UNIFORM)
         word = out[j // WORD_BITS]
         if j % WORD_BITS == 0:
             word[:] = 0
-        _draw_bit(ones[j], u, bit)
-        if j > 0 and j % 2 == 0:  # the target of a CX whose control is the qubit before
+        if chain[j, 0] == chain[j, 1]:
+            _draw_bit(chain[j, 0], u, bit)
+        else:
+            _draw_linked_bit(chain[j], previous, u, bit)
+        if j > first and (j - first) % 2 == 1:  # the target of a CX whose control is the qubit before
             for s in range(shots):
                 word[s] = 2 * word[s] + (bit[s] ^ previous[s])
         else:

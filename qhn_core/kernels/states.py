@@ -9,6 +9,8 @@ streams, and after the last one the qubits are in their old order again.
 import numpy as np
 from numba import njit
 
+from qhn_core.kernels.groups import group_amplitudes, group_starts
+
 
 @njit(cache=True, nogil=True)
 def control_bits(n_qubits, first):
@@ -52,6 +54,15 @@ def product_vector(factors, first, out):
             low[i] *= zero
         half *= 2
     entangle(out, first, len(factors))
+
+
+@njit(cache=True, nogil=True)
+def first_layer(factors):
+    """`product_vector` with the CX gates of layer 1 for each row of factors (B, n, 2): (B, 2**n)."""
+    out = np.empty((len(factors), 1 << factors.shape[1]))
+    for row in range(len(factors)):
+        product_vector(factors[row], 1, out[row])
+    return out
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -181,34 +192,6 @@ def unrotate(state, angles, first):
 
 
 @njit(cache=True, nogil=True)
-def rotation(angles, qubit):
-    """RY RZ of one qubit (2, 2), from angles (2, n)."""
-    c = np.cos(angles[0, qubit] / 2)
-    s = np.sin(angles[0, qubit] / 2)
-    phase = np.exp(-0.5j * angles[1, qubit])
-    out = np.empty((2, 2), dtype=np.complex128)
-    out[0, 0] = c * phase
-    out[0, 1] = -s * np.conj(phase)
-    out[1, 0] = s * phase
-    out[1, 1] = c * np.conj(phase)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _pair_factor(angles, qubit, out):
-    """Amplitudes of a pair that a CX of layer 1 joins, after the rotations of layer 2: out (4,)."""
-    u = rotation(angles[1], qubit)
-    v = rotation(angles[1], qubit + 1)
-    a = angles[0, 0, qubit] / 2
-    b = angles[0, 0, qubit + 1] / 2
-    start = (np.cos(a) * np.cos(b), np.cos(a) * np.sin(b), np.sin(a) * np.sin(b), np.sin(a) * np.cos(b))
-    for i in range(4):
-        out[i] = 0.0
-        for j in range(4):
-            out[i] += u[i // 2, j // 2] * v[i % 2, j % 2] * start[j]
-
-
-@njit(cache=True, nogil=True)
 def _multiply(state, filled, factor):
     """The product of `factor` and what the first `filled` amplitudes hold; returns how many there are."""
     low = state[:, :filled]
@@ -227,23 +210,13 @@ def _multiply(state, filled, factor):
 
 @njit(cache=True, nogil=True)
 def _after_two_layers(angles):
-    """State (2, 2**n) before the CX gates of layer 2: so far only pairs of qubits are entangled."""
-    n_qubits = angles.shape[2]
-    state = np.zeros((2, 1 << n_qubits))
+    """State (2, 2**n) before the CX gates of layer 2, angles (2, 2, n): so far a product of groups."""
+    starts = group_starts(2, angles.shape[2])
+    state = np.zeros((2, 1 << angles.shape[2]))
     state[0, 0] = 1.0
     filled = 1
-    factor = np.empty(4, dtype=np.complex128)
-    qubit = n_qubits - 1
-    while qubit >= 0:
-        if qubit > 0 and qubit % 2 == 0:  # the target of a CX
-            _pair_factor(angles, qubit - 1, factor)
-            filled = _multiply(state, filled, factor)
-            qubit -= 2
-        else:
-            u = rotation(angles[1], qubit)
-            half = angles[0, 0, qubit] / 2
-            filled = _multiply(state, filled, u[:, 0] * np.cos(half) + u[:, 1] * np.sin(half))
-            qubit -= 1
+    for g in range(starts.size - 2, -1, -1):  # the last qubits are the least significant bits
+        filled = _multiply(state, filled, group_amplitudes(angles, starts[g], starts[g + 1]))
     return state
 
 
@@ -259,7 +232,7 @@ def evolve(angles):
         half = angles[0, 0] / 2
         product_vector(np.stack((np.cos(half), np.sin(half)), axis=1), n_qubits, state[0])
         return state
-    state = _after_two_layers(angles)
+    state = _after_two_layers(angles[:2])
     for layer in range(2, len(angles)):  # from 0, so this is the number, from 1, of the layer before
         state = rotate(state, angles[layer], layer % 2)
     return state

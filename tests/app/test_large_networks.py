@@ -59,7 +59,7 @@ def test_every_network_on_offer_has_its_quarter(visit, dataset, n_hidden):
     ("changes", "words"),
     [
         ({"exact": True}, ["68 qubits", "exact expectations by shots"]),
-        ({"n_layers": 2}, ["68 qubits", "n_layers=2 by 1"]),
+        ({"n_layers": 3}, ["68 qubits", "n_layers=3 by 1 or 2"]),
     ],
 )
 def test_what_needs_all_networks_says_what_to_change(visit, changes, words):

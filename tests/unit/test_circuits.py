@@ -7,7 +7,7 @@ from scipy import stats
 from test_product import assert_follows
 
 from qhn_core import RunConfig
-from qhn_core.circuits import Draws, ManyLayers, OneLayer, circuit_blocks, seed_keys
+from qhn_core.circuits import Deep, Draws, Shallow, circuit_blocks, seed_keys
 from qhn_core.kernels import cones, states
 
 LAYERS = pytest.mark.parametrize("n_layers", [1, 2, 3, 4])
@@ -67,20 +67,24 @@ def test_samples_and_exact_numbers_are_those_of_cirqs_distribution(n_layers, sim
     assert seen == 2
 
 
-def test_one_layer_and_a_state_vector_give_the_same_exact_numbers():
-    config = RunConfig(n_hidden=1, objective="selbo", bandwidth=1.3, regularization=7)
-    angles, scores = oracles.random_angles(0, 1, 1, 2, 6), np.random.default_rng(1).standard_normal(64)
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_the_closed_form_and_a_state_vector_give_the_same_exact_numbers(n_layers):
+    config = RunConfig(n_hidden=1, n_layers=n_layers, objective="selbo", bandwidth=1.3, regularization=7)
+    angles, scores = (
+        oracles.random_angles(0, 1, n_layers, 2, 6),
+        np.random.default_rng(1).standard_normal(64),
+    )
     (_, product), (_, state) = (
         next(circuit_blocks(config.model_copy(update={"simulator": s}), angles)) for s in ("auto", "cirq")
     )
-    assert (type(product), type(state)) == (OneLayer, ManyLayers)
+    assert (type(product), type(state)) == (Shallow, Deep)
     for objective in ("mle", "elbo", "selbo"):
         one, other = product.gradient(scores, objective), state.gradient(scores, objective)
         np.testing.assert_allclose(one, other, atol=1e-12)
     np.testing.assert_allclose(product.gradient(None, "elbo"), state.gradient(None, "elbo"), atol=1e-12)
 
 
-@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
 def test_samples_are_a_function_of_seed_and_epoch(n_layers):
     config = RunConfig(n_hidden=1, n_layers=n_layers)
     angles = np.tile(oracles.random_angles(0, n_layers, 2, 6), (3, 1, 1, 1))

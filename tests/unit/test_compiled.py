@@ -4,7 +4,7 @@ import pytest
 
 from qhn_core import RunConfig
 from qhn_core.simulators.compiled import Compiled
-from qhn_core.terms import PointEvaluator, product_terms
+from qhn_core.terms import PointEvaluator
 
 
 @pytest.mark.parametrize("n_layers", [1, 2, 3, 4, 5])
@@ -32,19 +32,3 @@ def test_a_row_does_not_depend_on_the_others(n_layers):
         alone = evaluate(angles[rows])
         for name in ("expected_log_likelihood", "expected_test_log_likelihood", "entropy", "correlators"):
             assert getattr(alone, name).tobytes() == getattr(together, name)[rows].tobytes()
-
-
-@pytest.mark.parametrize("n_qubits", [1, 2, 5, 6])
-def test_entropy_and_spectrum_of_one_layer_in_closed_form(n_qubits):
-    """Against the definitions: a sum over outcomes, and one parity of bits after the other."""
-    angles = oracles.random_angles(3, 2, 2, n_qubits)
-    angles[1, 0, 0] = 0.0  # a bit that is certain
-    entropies, spectra = product_terms(angles)
-    signs = 1 - 2.0 * oracles.all_bits(n_qubits)
-    for theta, entropy, spectrum in zip(angles, entropies, spectra, strict=True):
-        q = oracles.probabilities(theta[None])
-        assert entropy == pytest.approx(n_qubits * np.log(2) - oracles.kl(q), abs=1e-12)
-        expected = np.zeros(n_qubits + 1)
-        for subset in oracles.all_bits(n_qubits).astype(bool):
-            expected[subset.sum()] += (q @ signs[:, subset].prod(axis=1)) ** 2
-        np.testing.assert_allclose(spectrum, expected, atol=1e-12)

@@ -20,7 +20,7 @@ from qhn_core.gradients import (
     mean_kernel,
     sampled_gradient,
     shifted_angles,
-    shifted_kl_difference,
+    shifted_regularizer_difference,
     shifted_values,
 )
 from qhn_core.kernels import words
@@ -186,13 +186,18 @@ def test_gradients_are_finite_where_some_networks_are_impossible(objective, n_la
     np.testing.assert_allclose(exact, 0, atol=1e-9)
 
 
+@pytest.mark.parametrize("objective", ["elbo", "selbo"])
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
-def test_algorithm_1s_exact_kl_is_scipys(n_layers):
-    angles = oracles.random_angles(0, 3, n_layers, 2, 6)
-    actual = shifted_kl_difference(configured("elbo", n_layers), angles)
+def test_algorithm_1s_exact_regulariser_is_the_oracles(n_layers, objective):
+    config, angles = configured(objective, n_layers), oracles.random_angles(0, 3, n_layers, 2, 6)
+    actual = shifted_regularizer_difference(config, angles)
+
+    def value(q):
+        return oracles.kl(q) if objective == "elbo" else oracles.mmd_squared(q, config.h)
+
     for theta, found in zip(angles, actual, strict=True):
         plus, minus = oracles.shifted_probabilities(theta, np.pi / 2)
-        expected = [(oracles.kl(p) - oracles.kl(m)) / 2 for p, m in zip(plus, minus, strict=True)]
+        expected = [(value(p) - value(m)) / 2 for p, m in zip(plus, minus, strict=True)]
         np.testing.assert_allclose(found.ravel(), expected, atol=1e-9)
 
 

@@ -17,7 +17,6 @@ from qhn_core.kernels import (
     adjoint,
     forget_stale_code,
     philox,
-    product,
     sampling,
     states,
     transforms,
@@ -176,7 +175,7 @@ def test_first_layer_gives_cirqs_amplitudes(n):
     angles = oracles.random_angles(n, 3, 1, 2, n)
     angles[:, :, 1] = 0  # RZ on |0> is a phase
     half = angles[:, 0, 0] / 2
-    amplitudes = product.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))
+    amplitudes = states.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))
     np.testing.assert_allclose(amplitudes, [oracles.state(a) for a in angles], atol=1e-12)
 
 

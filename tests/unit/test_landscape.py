@@ -9,7 +9,7 @@ from qhn_core import LandscapeConfig, RunConfig, landscape, objective_value, sca
 from qhn_core.landscape import coarse_to_fine, scan_in_stages
 from qhn_core.problem import build_problem
 from qhn_core.scans import GRIDS
-from qhn_core.simulators.compiled import Compiled
+from qhn_core.terms import PointEvaluator
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
 LAYERS = pytest.mark.parametrize("n_layers", [1, 2])
@@ -155,16 +155,16 @@ def test_an_exception_in_progress_stops_the_scan(monkeypatch):
 
 
 def slowed(monkeypatch):
-    """A simulator that takes 50 ms a call; the list of how many points each call had."""
+    """An evaluator that takes 50 ms a call; the list of how many points each call had."""
     points = []
-    original = Compiled.probabilities
+    original = PointEvaluator.__call__
 
     def slow(self, angles):
         points.append(len(angles))
         threading.Event().wait(0.05)
         return original(self, angles)
 
-    monkeypatch.setattr(Compiled, "probabilities", slow)
+    monkeypatch.setattr(PointEvaluator, "__call__", slow)
     return points
 
 

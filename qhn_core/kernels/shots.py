@@ -1,0 +1,78 @@
+"""Samples of circuits of one or two layers (`kernels.groups`), and of all their shifted copies."""
+
+import numpy as np
+from numba import njit
+
+from qhn_core.bits import WORD_BITS
+from qhn_core.kernels.groups import group_probabilities, group_starts, write_group
+from qhn_core.kernels.sampling import sample_chain
+
+MEASURED = 1
+"""Stream of the samples at the angles themselves; 0 is the prior's."""
+SHIFTED = 2
+"""First stream of the shifted circuits, in the order of `gradients.shifted_angles`."""
+
+
+@njit(cache=True, nogil=True)
+def _given(part, whole):
+    return part / whole if whole > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _write_conditionals(q, start, stop, out):
+    """P(1) of a group's qubits given the qubit before, from its probabilities q (4,): into out (n, 2)."""
+    if stop - start == 1:
+        out[start, :] = q[1]
+    else:
+        out[start, :] = q[2] + q[3]
+        out[start + 1, 0] = _given(q[1], q[0] + q[1])
+        out[start + 1, 1] = _given(q[3], q[2] + q[3])
+
+
+@njit(cache=True, nogil=True)
+def conditionals(factors, starts):
+    """P(qubit j is 1 | qubit j - 1) before the last CX gates, (n, 2), from factors (groups, 4)."""
+    out = np.empty((starts[-1], 2))
+    for g in range(len(factors)):
+        _write_conditionals(factors[g], starts[g], starts[g + 1], out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def group_samples(factors, starts, n_layers, keys, epoch, shots):
+    """Measure a circuit of every seed: factors (S, groups, 4), keys (S, 2) -> words (S, W, shots)."""
+    n_words = (starts[-1] + WORD_BITS - 1) // WORD_BITS
+    out = np.empty((len(factors), n_words, shots), dtype=np.int64)
+    for row in range(len(factors)):
+        chain = conditionals(factors[row], starts)
+        sample_chain(chain, n_layers % 2, keys[row], epoch, MEASURED, out[row])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def shifted_group_samples(angles, key, epoch, shots):
+    """Measure all shifted circuits of one seed, angles (L, 2, n), L = 1 or 2: words (4 L n, W, shots).
+
+    A shifted angle changes the distribution of its own group, that of an RZ of layer 1 none.
+    """
+    n_layers, _, n_qubits = angles.shape
+    starts = group_starts(n_layers, n_qubits)
+    chain = conditionals(group_probabilities(angles[None])[0], starts)
+    n_words = (n_qubits + WORD_BITS - 1) // WORD_BITS
+    out = np.empty((4 * n_layers * n_qubits, n_words, shots), dtype=np.int64)
+    shifted = angles.copy()
+    q = np.empty(4)
+    for circuit in range(len(out)):
+        parameter = circuit // 2
+        layer = parameter // (2 * n_qubits)
+        kind = parameter // n_qubits % 2
+        qubit = parameter % n_qubits
+        g = np.searchsorted(starts, qubit, side="right") - 1
+        shifted[layer, kind, qubit] = angles[layer, kind, qubit] + (0.5 - circuit % 2) * np.pi
+        write_group(shifted, starts[g], starts[g + 1], q)
+        shifted[layer, kind, qubit] = angles[layer, kind, qubit]
+        kept = chain[starts[g] : starts[g + 1]].copy()
+        _write_conditionals(q, starts[g], starts[g + 1], chain)
+        sample_chain(chain, n_layers % 2, key, epoch, SHIFTED + circuit, out[circuit])
+        chain[starts[g] : starts[g + 1]] = kept
+    return out
