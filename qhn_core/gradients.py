@@ -118,7 +118,7 @@ def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Inde
     rest, counts, sizes = words.distinct(others[None])
     weights = counts[0, : sizes[0]]
     n = config.n_qubits
-    if n > MOST_TABLE_BITS or found[2].sum() * len(weights) < n * 2**n:
+    if n > MOST_TABLE_BITS or 3 * found[2].sum() * len(weights) < n * 2**n:
         table = kernel_table(n, config.h)
         means: Float = words.mean_kernel_between(*found, rest[0], weights, table)
         return means

@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+BLOCK = 4
+"""Bitstrings whose sums with all earlier ones are formed at once."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads numbers over its high bits
 
 
@@ -62,41 +64,89 @@ def distinct(samples):
     return found, counts, sizes
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _of_pair(kernel, x, y):
+    return kernel[np.uint64(popcount(x ^ y))]
+
+
 @njit(cache=True, nogil=True)
-def _kernel_sum(words, others, i, count, weights, distance, kernel):
-    """Sum over j < count of weights[j] * kernel[Hamming distance of words[:, i] and others[:, j]]."""
-    for w in range(len(words)):
-        x = words[w, i]
-        y = others[w]
-        if w == 0:
-            for j in range(count):
-                distance[j] = popcount(x ^ y[j])
-        else:
-            for j in range(count):
+def _short_sum(words, counts, start, stop, others, weights, size, kernel):
+    """Sum of counts[i] * weights[j] * kernel[Hamming distance of words[i] and others[j]].
+
+    Over start <= i < stop and j < size, for bitstrings of one word: four at a time, and no distance is
+    written down.
+    """
+    total = 0.0
+    whole = stop - (stop - start) % 4
+    for i in range(start, whole, 4):
+        x0, x1, x2, x3 = words[i], words[i + 1], words[i + 2], words[i + 3]
+        a = b = c = d = 0.0
+        for j in range(size):
+            y = others[j]
+            a += weights[j] * _of_pair(kernel, x0, y)
+            b += weights[j] * _of_pair(kernel, x1, y)
+            c += weights[j] * _of_pair(kernel, x2, y)
+            d += weights[j] * _of_pair(kernel, x3, y)
+        total += (counts[i] * a + counts[i + 1] * b) + (counts[i + 2] * c + counts[i + 3] * d)
+    for i in range(whole, stop):
+        a = 0.0
+        for j in range(size):
+            a += weights[j] * _of_pair(kernel, words[i], others[j])
+        total += counts[i] * a
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _long_sum(words, counts, start, stop, others, weights, size, kernel):
+    """`_short_sum` for bitstrings of several words, words (W, any) and others (W, any)."""
+    total = 0.0
+    distance = np.empty(size, dtype=np.uint16)
+    for i in range(start, stop):
+        distance[:] = 0
+        for w in range(len(words)):
+            x = words[w, i]
+            y = others[w]
+            for j in range(size):
                 distance[j] += popcount(x ^ y[j])
-    a = b = c = d = 0.0  # four sums, so that additions need not wait for each other
-    whole = count - count % 4
-    for j in range(0, whole, 4):
-        a += weights[j] * kernel[distance[j]]
-        b += weights[j + 1] * kernel[distance[j + 1]]
-        c += weights[j + 2] * kernel[distance[j + 2]]
-        d += weights[j + 3] * kernel[distance[j + 3]]
-    for j in range(whole, count):
-        a += weights[j] * kernel[distance[j]]
-    return (a + b) + (c + d)
+        a = b = c = d = 0.0  # four sums, so that additions need not wait for each other
+        whole = size - size % 4
+        for j in range(0, whole, 4):
+            a += weights[j] * kernel[distance[j]]
+            b += weights[j + 1] * kernel[distance[j + 1]]
+            c += weights[j + 2] * kernel[distance[j + 2]]
+            d += weights[j + 3] * kernel[distance[j + 3]]
+        for j in range(whole, size):
+            a += weights[j] * kernel[distance[j]]
+        total += counts[i] * ((a + b) + (c + d))
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _short_sum_within(words, counts, size, kernel):
+    """The same over all pairs j < i < size of the bitstrings of one word."""
+    total = 0.0
+    for start in range(0, size, BLOCK):
+        stop = min(start + BLOCK, size)
+        total += _short_sum(words, counts, start, stop, words, counts, start, kernel)
+        for i in range(start + 1, stop):
+            for j in range(start, i):
+                total += counts[i] * counts[j] * _of_pair(kernel, words[i], words[j])
+    return total
 
 
 @njit(cache=True, nogil=True)
 def mean_kernel_within(samples, counts, sizes, kernel):
     """Mean of kernel[Hamming distance] over pairs of shots of each circuit, see `distinct`: (C,)."""
     means = np.empty(len(samples))
-    distance = np.empty(samples.shape[2], dtype=np.uint16)
-    shots = samples.shape[2]
+    n_words, shots = samples.shape[1:]
     for c in range(len(samples)):
         total = 0.0
+        if n_words == 1:
+            total = _short_sum_within(samples[c, 0], counts[c], sizes[c], kernel)
         for i in range(sizes[c]):
-            others = _kernel_sum(samples[c], samples[c], i, i, counts[c], distance, kernel)
-            total += counts[c, i] * (others + kernel[0] * (counts[c, i] - 1) / 2)
+            if n_words > 1:
+                total += _long_sum(samples[c], counts[c], i, i + 1, samples[c], counts[c], i, kernel)
+            total += counts[c, i] * kernel[0] * (counts[c, i] - 1) / 2
         means[c] = total / (shots * (shots - 1) / 2)
     return means
 
@@ -108,14 +158,14 @@ def mean_kernel_between(samples, counts, sizes, others, weights, kernel):
     The first m columns of others (W, any) are distinct bitstrings, measured weights (m,) times.
     """
     means = np.empty(len(samples))
-    distance = np.empty(weights.size, dtype=np.uint16)
     pairs = samples.shape[2] * weights.sum()
     for c in range(len(samples)):
-        total = 0.0
-        for i in range(sizes[c]):
-            total += counts[c, i] * _kernel_sum(
-                samples[c], others, i, weights.size, weights, distance, kernel
+        if len(others) == 1:
+            total = _short_sum(
+                samples[c, 0], counts[c], 0, sizes[c], others[0], weights, weights.size, kernel
             )
+        else:
+            total = _long_sum(samples[c], counts[c], 0, sizes[c], others, weights, weights.size, kernel)
         means[c] = total / pairs
     return means
 
