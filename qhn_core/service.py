@@ -99,7 +99,10 @@ class JobService(Scheduler):
             job = self._own(self._known(job_id), session)
             if not job.final and job.status not in MOVING:
                 self._check_room(session)
-                job.steps_left = n_epochs
+                under_way = (
+                    job.n_epochs if job.in_chunk else 0
+                )  # a pause lets it finish: not part of the step
+                job.steps_left = None if n_epochs is None else under_way + n_epochs
                 job.last_seen = time.monotonic()
                 self._set(job, Status.RUNNING if job.epoch else Status.QUEUED)
                 self._enqueue(job)
@@ -141,6 +144,11 @@ class JobService(Scheduler):
             job = self._known(job_id)
             self._changed.wait_for(lambda: job.resting, timeout=seconds)
         return job
+
+    def over(self, job: Job, version: int) -> bool:
+        """Whether who has seen that version of a job has seen the last."""
+        with self._changed:
+            return job.final and job.version == version
 
     def shutdown(self) -> None:
         """Save what runs, stop scheduling and end the workers; the store stays open."""
@@ -262,6 +270,7 @@ class JobService(Scheduler):
                 self._guard(save)
             except RunLostError as error:  # deleted by another program: this run alone is not saved
                 job.stored, job.message = False, str(error)
+                self._touch(job)
             job.saved_chunks, job.saved_at = len(job.chunks), time.monotonic()
 
 

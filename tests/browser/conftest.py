@@ -3,12 +3,6 @@
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -16,10 +10,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import qhn_core as qhn
+from tests import SECONDS
+from tests.service.browserless import AppServer
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
-"""How long an awaited event may take before the test gives up; no test waits for that long."""
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -42,39 +36,9 @@ def no_browser(reason):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """The address of the app, started as the README says, with a store of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = tmp_path_factory.mktemp("qhn")
-    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-    options = ["--server.port", str(port), "--server.headless", "true", "--server.address", "127.0.0.1"]
-    with (home / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, *options],
-            cwd=ROOT,
-            env={**os.environ, "QHN_HOME": str(home)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for_health(address, process, home / "server.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
-
-
-def wait_for_health(address, process, log):
-    """Return when the server answers; fail with its log where it does not."""
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.05)
-    pytest.fail(f"The app does not start:\n{log.read_text()}")
+    server = AppServer(tmp_path_factory.mktemp("qhn"))
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -167,10 +131,8 @@ class Visitor:
 
     def wait_for_run_of(self, config):
         """Until the view shows a run of this config that has begun."""
-        words = self.page.locator(".qhn.live .config").element_handle()
-        self.page.wait_for_function(
-            "([node, text]) => node.textContent.startsWith(text)", arg=[words, config.in_words()]
-        )
+        words = re.compile("^" + re.escape(config.in_words()))
+        self.page.locator(".qhn.live .config").filter(has_text=words).wait_for()
         return self.wait_for_run()
 
     @property
@@ -187,6 +149,8 @@ class Visitor:
         return self
 
     def press(self, label):
+        """Press a button once the page is at rest: else another may come in its place under the mouse."""
+        self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         self.page.get_by_role("button", name=label, exact=True).click()
         return self
 

@@ -145,10 +145,17 @@ def test_leaving_a_finished_run_changes_nothing(serve, hand):
 # --- runs that nobody watches ------------------------------------------------------------------------
 
 
+def watched_by(session, service, config):
+    """A run of a session that is watched from its first moment: there is no grace here."""
+    job = service.submit(config)
+    service.view(job, +1)
+    assert service.submit(config, session=session) is job
+    return job
+
+
 def test_a_run_that_nobody_watches_is_interrupted_and_resumes_to_the_same_result(serve, hand, ticks):
     service = serve(hand.workers(), limits=Limits(grace_seconds=0))
-    job = service.submit(small(), session="a")
-    service.view(job, +1)
+    job = watched_by("a", service, small())
     hand.work(service)
     service.view(job, -1)
     until(lambda: job.status == Status.INTERRUPTED)
@@ -164,9 +171,8 @@ def test_a_run_that_nobody_watches_is_interrupted_and_resumes_to_the_same_result
 
 def test_watched_runs_and_those_of_no_session_are_not_interrupted(serve, hand, ticks):
     service = serve(hand.workers(), limits=Limits(grace_seconds=0))
-    watched, unwatched = service.submit(small(), session="a"), service.submit(small(seed=1), session="a")
+    watched, unwatched = watched_by("a", service, small()), service.submit(small(seed=1), session="a")
     of_a_sweep = service.submit(small(seed=2))
-    service.view(watched, +1)
     until(lambda: unwatched.status == Status.INTERRUPTED)
     hand.work_off(service)
     for job in (watched, of_a_sweep):

@@ -10,6 +10,7 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.cli import main
+from tests import SECONDS
 
 SMALL = ["--n-hidden", "1", "--epochs", "5", "--n-seeds", "3", "--shots", "20", "--seed", "7"]
 CONFIG = qhn.RunConfig(n_hidden=1, epochs=5, n_seeds=3, shots=20, seed=7)
@@ -288,9 +289,15 @@ def test_an_interrupted_run_says_so_and_has_the_code_of_a_signal(capsys, monkeyp
 def test_the_installed_command_prints_json_alone():
     command = Path(sys.executable).with_name("qhn")
     done = subprocess.run(
-        [command, "train", "--json", *SMALL], capture_output=True, text=True, timeout=120, env=os.environ
+        [command, "train", "--json", *SMALL],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=os.environ,
     )
     assert done.returncode == 0
     assert json.loads(done.stdout)["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
-    bad = subprocess.run([command, "train", "--epochs", "0"], capture_output=True, text=True, timeout=120)
+    bad = subprocess.run(
+        [command, "train", "--epochs", "0"], capture_output=True, text=True, timeout=SECONDS
+    )
     assert (bad.returncode, bad.stdout) == (2, "")

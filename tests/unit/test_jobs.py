@@ -1,9 +1,5 @@
-import multiprocessing
-import os
 import queue
-import signal
 import string
-import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 
 import numpy as np
@@ -13,13 +9,12 @@ import pytest
 import qhn_core as qhn
 from qhn_core import scheduler
 from qhn_core import service as service_module
-from qhn_core.execution import Workers, process_workers, thread_workers
-from qhn_core.jobs import Limits, ServerFullError, Status
+from qhn_core.execution import Workers, thread_workers
+from qhn_core.jobs import Job, Limits, ServerFullError, Status
 from qhn_core.service import JobService
 from qhn_core.training import advance, initial_state
+from tests import SECONDS
 
-SECONDS = 60
-"""How long an awaited event may take before the test gives up; no test waits for that long."""
 DIVERGING = {
     "learning_rate": 2e15,
     "objective": "elbo",
@@ -146,6 +141,18 @@ def test_every_change_of_a_job_has_a_new_version(serve, hand):
     assert [*versions, job.version] == sorted({*versions, job.version})
 
 
+def test_a_chunk_is_one_change(serve, hand):
+    """However many parts it has: each change is a message to every view."""
+    service = serve(hand)
+    job = service.submit(small(n_seeds=60, n_layers=2))
+    assert len(job.parts) == 3
+    before = job.version
+    for _ in job.parts:
+        assert job.version == before
+        hand.run_chunk()
+    assert (job.version, job.epoch) == (before + 1, 1)
+
+
 def test_a_job_is_found_by_its_id_alone(serve, hand):
     service = serve(hand)
     job = service.submit(small())
@@ -202,6 +209,23 @@ def test_a_step_is_one_epoch(serve, hand):
         service.resume(job.id, n_epochs=1)
         assert hand.run_chunk()[2] == 1
         assert (job.status, job.epoch) == (Status.PAUSED, epoch)
+    service.resume(job.id)
+    hand.run_all(job)
+    assert_same_run(job, config)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_step_while_the_chunk_before_it_is_under_way_is_one_epoch_more(serve, hand, epochs):
+    service, config = serve(hand), small()
+    job = service.submit(config, paused=not epochs)
+    before = hand.next_chunk()
+    assert before[2][2] == epochs
+    service.pause(job.id)
+    service.resume(job.id, n_epochs=1)
+    finish(before)
+    assert (job.status, job.epoch) == (Status.RUNNING, epochs)
+    assert hand.run_chunk()[2] == 1
+    assert (job.status, job.epoch) == (Status.PAUSED, epochs + 1)
     service.resume(job.id)
     hand.run_all(job)
     assert_same_run(job, config)
@@ -533,32 +557,9 @@ def test_a_run_of_many_seeds_lets_others_in_between_its_parts(serve, hand):
 
 
 def test_chunks_of_a_live_run_are_short(serve):
-    """Two epochs: 50 ms at 40 epochs a second; the first chunk, whose cost is unknown, is one."""
-    hand = ByHand()
-    job = serve(hand).submit(small())
+    """Two epochs: 50 ms at 40 epochs a second; one where an epoch's cost is not known, or is more."""
+    service, job = serve(ByHand()), Job(small(), [])
     sizes = []
-    while not job.final:
-        sizes.append(hand.run_chunk()[2])
-    assert sizes == [1, 2, 2, 2, 2]
-
-
-# --- real processes ----------------------------------------------------------------------------------
-
-
-def test_a_worker_process_killed_in_the_middle_changes_no_number():
-    """With a spawned process: SIGKILL while it trains, a new worker, the same bits."""
-    config = small(epochs=30)
-    before = set(multiprocessing.active_children())
-    service = JobService(process_workers(1))
-    try:
-        job = service.submit(config)
-        while job.epoch < 4:
-            time.sleep(0.01)
-        [first] = set(multiprocessing.active_children()) - before
-        os.kill(first.pid, signal.SIGKILL)
-        assert service.wait(job.id, SECONDS).status == Status.DONE
-        [second] = set(multiprocessing.active_children()) - before
-    finally:
-        service.shutdown()
-    assert second.pid != first.pid
-    assert_same_run(job, config)
+    for job.epoch_seconds in (None, 1e-4, 0.025, 0.026, 10):
+        sizes.append(service._chunk_epochs(job))
+    assert sizes == [1, 2, 2, 1, 1]
