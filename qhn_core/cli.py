@@ -208,10 +208,16 @@ def _report(arguments: argparse.Namespace, result: RunResult, wall_seconds: floa
         "summary": summary.to_dict(orient="index"),
         "wall_seconds": wall_seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "simulator": get_simulator(result.config.simulator, result.config.n_qubits).name,
+        "simulator": _where_circuits_ran(result.config),
         "warning": warning,
     }
     print(json.dumps(report, allow_nan=False))
+
+
+def _where_circuits_ran(config: RunConfig) -> str:
+    if config.n_layers == 1 and config.simulator != "cirq":
+        return "none: one layer has a closed form"
+    return get_simulator(config.simulator, config.n_qubits).name
 
 
 def run_sweep_command(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """The job service: what pages and the command line ask for, who shares a run, and what is stored."""
 
+import logging
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -16,6 +17,11 @@ from qhn_core.training import join_rows
 T = TypeVar("T")
 
 JOBS_KEPT = 256
+ANOTHER_SERVER = (
+    "Another server uses %s. Both keep their runs there; this one leaves those of the other as they are. "
+    "For a folder of its own, set QHN_HOME."
+)
+logger = logging.getLogger(__name__)
 
 
 class JobService(Scheduler):
@@ -99,9 +105,8 @@ class JobService(Scheduler):
             job = self._own(self._known(job_id), session)
             if not job.final and job.status not in MOVING:
                 self._check_room(session)
-                under_way = (
-                    job.n_epochs if job.in_chunk else 0
-                )  # a pause lets it finish: not part of the step
+                # A chunk that a pause lets finish is not part of the step.
+                under_way = job.n_epochs if job.in_chunk else 0
                 job.steps_left = None if n_epochs is None else under_way + n_epochs
                 job.last_seen = time.monotonic()
                 self._set(job, Status.RUNNING if job.epoch else Status.QUEUED)
@@ -279,7 +284,10 @@ def default_service() -> JobService:
     """The service of this process, made at first use: workers, store and limits from the environment."""
     try:
         store, problem = RunStore(), ""
-        store.mark_interrupted()  # what a dead server left running
+        if store.claim():
+            store.mark_interrupted()  # what a dead server left running
+        else:
+            logger.warning(ANOTHER_SERVER, store.path.parent)
     except StoreError as error:
         store, problem = None, str(error)
     service = JobService(choose_workers(), store, Limits.from_environment())

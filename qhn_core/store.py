@@ -129,6 +129,10 @@ class RunInfo:
     test_accuracy: float | None
 
 
+def _is_busy(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def default_folder() -> Path:
     """QHN_HOME, or the folder for data that this system gives its user."""
     if home := os.environ.get("QHN_HOME"):
@@ -155,6 +159,7 @@ class RunStore:
         except RuntimeError as error:  # a user without a home
             raise StoreError(f"no folder for the runs: {error}. Set QHN_HOME to one") from error
         self._lock = threading.RLock()
+        self._claim: sqlite3.Connection | None = None
         with _explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # One connection for all threads, behind the lock; transactions are begun by hand.
@@ -200,8 +205,7 @@ class RunStore:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > deadline:
+                if not _is_busy(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
 
@@ -371,10 +375,27 @@ class RunStore:
             raise RunLostError(f"{error}. It can be scanned again") from error
         return scan
 
+    def claim(self) -> bool:
+        """Become the server of this folder, until this store is closed; False where another one lives.
+
+        A lock of SQLite's on a file beside the runs: it ends with the process, however that ends.
+        """
+        lock = self.path.with_name("server.lock")
+        with self._lock, _explained(lock):
+            self._claim = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
+            try:
+                self._claim.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                self._claim.close()
+                if not _is_busy(error):
+                    raise
+                return False
+            return True
+
     def mark_interrupted(self) -> list[str]:
         """Runs that a dead server left queued, running or paused become "interrupted": their ids.
 
-        For a server to call when it starts, before its first job; nobody else's business.
+        For the server that has claimed the folder, before its first job; nobody else's business.
         """
         with self._transaction() as db:
             rows = db.execute(f"SELECT id FROM runs WHERE {ALIVE} ORDER BY rowid").fetchall()
@@ -385,6 +406,8 @@ class RunStore:
         """Close the file; harmless twice."""
         with self._lock, _explained(self.path):
             self._db.close()
+            if self._claim is not None:
+                self._claim.close()
 
     def __enter__(self) -> Self:
         return self

@@ -19,8 +19,8 @@ from .conftest import path_to
 
 QUICK = {"n_hidden": 1, "n_seeds": 2, "epochs": 20}
 """A link to a run that is over in a moment."""
-LIVELY = {"n_hidden": 1, "n_seeds": 2, "epochs": 5000}
-"""A link to one that outlives its test: two minutes. Give it a seed, for a run that no other test began."""
+LIVELY = {"n_hidden": 1, "n_seeds": 2, "epochs": 2000}
+"""A link to one that outlives its test, in 50 s. Give it a seed, for a run that no other test began."""
 COUNT_POINTS = "(node) => node.data.find((trace) => /^(MLE|ELBO|SELBO)$/.test(trace.name)).x.length"
 FITS = """(sides) => [...document.querySelectorAll("html, body, [data-testid=stMain]")]
     .every((node) => sides.every((side) => node[`scroll${side}`] <= node[`client${side}`] + 1))"""

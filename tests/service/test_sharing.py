@@ -7,6 +7,7 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core import execution, scheduler, sweep
+from qhn_core import service as service_module
 from qhn_core.jobs import MOVING, Limits, ServerFullError, Status
 from qhn_core.service import JobService
 from qhn_core.store import RunStore, StoreError
@@ -385,6 +386,43 @@ def test_a_run_deleted_by_another_program_takes_the_store_from_nobody_else(
     assert service.store_problem == ""
     with RunStore(tmp_path) as elsewhere:
         assert elsewhere.load(other.id).status == "done"
+
+
+def test_a_second_server_leaves_the_runs_of_the_first_alone_and_says_so(tmp_path, monkeypatch, caplog):
+    """`streamlit run app.py` twice, with the same QHN_HOME."""
+    monkeypatch.setenv("QHN_HOME", str(tmp_path))
+    hand, servers = Hand(), []
+    monkeypatch.setattr(service_module, "choose_workers", hand.workers)
+
+    def start():
+        servers.append(service_module.default_service.__wrapped__())
+        return servers[-1]
+
+    def status_in_the_store():
+        with RunStore(tmp_path) as store:
+            return [run.status for run in store.runs()]
+
+    def stop(server):
+        server.shutdown()
+        server.store.close()
+
+    first = start()
+    assert caplog.messages == []
+    job = first.submit(small())
+    hand.work(first)
+    assert status_in_the_store() == ["running"]
+    second = start()
+    assert status_in_the_store() == ["running"]
+    [warning] = caplog.messages
+    assert f"Another server uses {tmp_path}." in warning
+    assert second.get(job.id).status == Status.INTERRUPTED, "here it rests"
+    for server in servers:
+        stop(server)
+    with RunStore(tmp_path) as store:
+        store.checkpoint(job.id, job.config, "running", None, None)  # as a killed server leaves it
+    stop(start())
+    assert len(caplog.messages) == 1
+    assert status_in_the_store() == ["interrupted"]
 
 
 def test_a_sweep_beside_a_server_leaves_its_running_runs_alone(serve, hand, tmp_path, monkeypatch):

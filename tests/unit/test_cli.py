@@ -10,6 +10,9 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.cli import main
+from qhn_core.simulators.cirq_reference import CirqReference
+from qhn_core.simulators.compiled import Compiled
+from qhn_core.simulators.qsim import QSim
 from tests import SECONDS
 
 SMALL = ["--n-hidden", "1", "--epochs", "5", "--n-seeds", "3", "--shots", "20", "--seed", "7"]
@@ -100,10 +103,30 @@ def test_json_is_one_object_with_the_numbers_of_train(capsys):
     assert found["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
     assert qhn.RunConfig(**found["config"]) == CONFIG
     assert found["hash"] == CONFIG.hash
-    assert found["simulator"] == "numba"
+    assert found["simulator"] == "none: one layer has a closed form"
     assert found["wall_seconds"] > 0
     assert 50 < found["peak_memory_mb"] < 100_000
     assert found["warning"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "used"),
+    [("auto", "2", "numba"), ("qsim", "2", "qsim"), ("cirq", "1", "cirq"), ("qsim", "1", None)],
+)
+def test_the_simulator_that_is_named_is_the_one_that_ran(capsys, monkeypatch, name, layers, used):
+    """Seen by the states that training asks for; the scores at the end are the simulator's in any case."""
+    ran = set()
+    for cls in (Compiled, CirqReference, QSim):
+        state = cls.state
+
+        def counted(self, *arguments, state=state):
+            ran.add(self.name)
+            return state(self, *arguments)
+
+        monkeypatch.setattr(cls, "state", counted)
+    found = report(capsys, *SMALL, "--simulator", name, "--n-layers", layers)
+    assert found["simulator"] == (used or "none: one layer has a closed form")
+    assert ran == ({used} if used else set())
 
 
 def test_every_field_of_a_config_is_an_option(capsys):

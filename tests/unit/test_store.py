@@ -293,6 +293,32 @@ def test_runs_of_a_dead_server_become_interrupted(tmp_path):
         assert store.mark_interrupted() == []
 
 
+def test_a_folder_has_one_server_until_its_store_is_closed(tmp_path):
+    with RunStore(tmp_path) as first, RunStore(tmp_path) as second:
+        assert first.claim()
+        assert not second.claim()
+        save(second, path_of(CONFIG, [2]))  # both may write
+        first.close()
+        assert second.claim()
+    with RunStore(tmp_path) as third:
+        assert third.claim()
+
+
+def test_a_killed_server_leaves_its_folder_to_the_next(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from qhn_core.store import RunStore; "
+        "store = RunStore(Path(sys.argv[1])); print(store.claim(), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, tmp_path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "True\n"
+        with RunStore(tmp_path) as store:
+            assert not store.claim()
+            server.kill()
+            server.wait()
+            assert store.claim()
+
+
 def test_threads_share_a_store(store, whole):
     steps = path_of(CONFIG, [1] * 12)
     errors = []
