@@ -11,7 +11,8 @@ from qhn_core.execution import Workers, choose_workers, shard_seeds
 from qhn_core.jobs import FINAL, MOVING, Job, Limits, ServerFullError, Status, restored
 from qhn_core.problem import check_memory, has_tables
 from qhn_core.scheduler import Scheduler
-from qhn_core.store import RunLostError, RunStore, StoreError
+from qhn_core.store import RunStore
+from qhn_core.store_file import RunLostError, StoreError
 from qhn_core.training import join_rows
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from qhn_core import execution, scheduler, sweep
 from qhn_core import service as service_module
 from qhn_core.jobs import MOVING, Limits, ServerFullError, Status
 from qhn_core.service import JobService
-from qhn_core.store import RunStore, StoreError
+from qhn_core.store import RunStore
+from qhn_core.store_file import StoreError
 
 from .helpers import Hand, assert_on_course, assert_whole, settle, small, until
 

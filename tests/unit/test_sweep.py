@@ -13,7 +13,8 @@ import qhn_core as qhn
 from qhn_core import cli, scheduler, sweep
 from qhn_core.execution import process_workers, run_chunk, thread_workers
 from qhn_core.jobs import Limits, Status
-from qhn_core.store import RunStore, StoreError
+from qhn_core.store import RunStore
+from qhn_core.store_file import StoreError
 from qhn_core.sweep import grid, run_sweep, sweep_table
 from tests import SECONDS
 
