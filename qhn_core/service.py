@@ -31,7 +31,7 @@ class JobService(Scheduler):
     >>> from qhn_core.execution import thread_workers
     >>> service = JobService(thread_workers())
     >>> job = service.submit(RunConfig(epochs=2))
-    >>> service.wait(job.id, seconds=60).status
+    >>> service.wait(job.id, seconds=600).status
     <Status.DONE: 'done'>
     >>> service.shutdown()
     """

@@ -148,10 +148,14 @@ class Visitor:
         )
         return self
 
+    def wait_for_rest(self):
+        """Until the page's script is over, and will not run again by itself."""
+        self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+        return self
+
     def press(self, label):
         """Press a button once the page is at rest: else another may come in its place under the mouse."""
-        self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-        self.page.get_by_role("button", name=label, exact=True).click()
+        self.wait_for_rest().page.get_by_role("button", name=label, exact=True).click()
         return self
 
     def number(self, label):

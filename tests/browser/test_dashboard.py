@@ -168,10 +168,12 @@ VALUES = """(node) => Object.fromEntries(
 
 
 def landscape_of(visitor):
+    """The landscape's node, once its plane is scanned: a slow scan is drawn while it goes on."""
     root = visitor.page.locator(".qhn.landscape").element_handle()
     visitor.page.wait_for_function(
         "(node) => node.landscapeValues && Number(node.dataset.draws) > 0", arg=root
     )
+    visitor.wait_for_rest()
     return root
 
 

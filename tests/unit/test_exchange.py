@@ -15,13 +15,13 @@ from qhn_core.exchange import export_zip, import_zip, save_run
 from qhn_core.packing import state_layout
 from qhn_core.training import HISTORY_COLUMNS, TrainingState, advance, join_rows, train
 
+from .stored import bits
 from .zips import (
     CONFIG,
     GOOD,
     MEMBERS,
     WHEN,
     arrays_of,
-    bits,
     exported,
     refused,
     rezip,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from qhn_core.exchange import import_zip
 from qhn_core.packing import state_layout
 
-from .zips import CONFIG, GOOD, MEMBERS, bits, peak_of_refusing, refused, rezip, swap, trained, unzip
+from .stored import bits
+from .zips import CONFIG, GOOD, MEMBERS, peak_of_refusing, refused, rezip, swap, trained, unzip
 
 
 def hostile_names():

@@ -5,7 +5,6 @@ import io
 import json
 import tracemalloc
 import zipfile
-from dataclasses import fields
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,13 +17,6 @@ from qhn_core.training import advance, initial_state
 CONFIG = RunConfig(n_hidden=1, n_seeds=2, epochs=4, shots=3, seed=7)
 MEMBERS = {"about.json", "config.json", "history.csv", "history.parquet", "angles.npz", "state.npz"}
 WHEN = datetime(2025, 3, 1, 12, 30, tzinfo=UTC)
-
-
-def bits(thing):
-    """All of a state's or a history's numbers, as bytes: nothing is equal but the same."""
-    items = thing if isinstance(thing, dict) else {f.name: getattr(thing, f.name) for f in fields(thing)}
-    arrays = {name: np.asarray(value) for name, value in items.items()}
-    return {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in arrays.items()}
 
 
 def trained(config=CONFIG, epochs=4):
