@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -141,11 +142,12 @@ class Visitor:
 
     def wait_for_run(self, epoch=1, state=None):
         """Until the run on show has come to an epoch, or to a state."""
-        self.page.wait_for_function(
-            """([node, epoch, state]) => Number(node.dataset.epoch) >= epoch
-               && (!state || node.dataset.state === state)""",
-            arg=[self.live.element_handle(), epoch, state],
-        )
+        there = """(node, [epoch, state]) => Number(node.dataset.epoch) >= epoch
+                   && (!state || node.dataset.state === state)"""
+        give_up = time.monotonic() + SECONDS
+        while not self.live.evaluate(there, [epoch, state]):  # each time of the node that is there now
+            assert time.monotonic() < give_up, f"the run does not come to epoch {epoch}, {state}"
+            self.page.wait_for_timeout(20)
         return self
 
     def wait_for_rest(self):
