@@ -166,13 +166,17 @@ class Visitor:
 
     def move(self, field, key, times=1):
         """Move a slider of the sidebar with the keyboard; wait until the address follows."""
-        before = self.link.get(field)
         thumb = self.page.locator(f".st-key-{field} input[type=range]")
         thumb.focus()
         for _ in range(times):
             thumb.press(key)
         self.page.wait_for_function(
-            "([name, before]) => new URL(location).searchParams.get(name) !== before", arg=[field, before]
+            """(name) => {
+              const thumb = document.querySelector(`.st-key-${name} input[type=range]`);
+              const shown = thumb.getAttribute("aria-valuetext");
+              return Number(new URL(location).searchParams.get(name)) === Number(shown);
+            }""",
+            arg=field,
         )
         return self
 

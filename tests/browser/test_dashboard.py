@@ -117,8 +117,10 @@ def test_the_address_of_a_configured_page_opens_the_same_experiment_elsewhere(vi
     assert one.config == expected
     one.press("Train").wait_for_run_of(expected)
 
-    address = one.page.url.removeprefix(one.server)
-    for two in (visit(address, elsewhere=True), visit(path_to("", **one.link))):
+    # First who asks for the run by its fields alone: it has to be under way still.
+    addresses = [(path_to("", **one.link), False), (one.page.url.removeprefix(one.server), True)]
+    for address, elsewhere in addresses:
+        two = visit(address, elsewhere)
         two.wait_for_run_of(expected)
         assert two.controls() == one.controls()
         assert two.config == expected

@@ -29,6 +29,7 @@ def small(**options):
 def go_on(job, n_epochs):
     """What the JobService does with the chunk that comes back."""
     job.plan_chunk(n_epochs)
+    job.waiting.clear()
     job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.parts)}
     job.finish_chunk(workers=1)
     job.status = Status.DONE if job.state.epoch >= job.config.epochs else Status.RUNNING
