@@ -216,8 +216,8 @@ def _report(arguments: argparse.Namespace, result: RunResult, wall_seconds: floa
 
 
 def _where_circuits_ran(config: RunConfig) -> str:
-    if config.n_layers == 1 and config.simulator != "cirq":
-        return "none: one layer has a closed form"
+    if config.is_shallow:
+        return "none: one or two layers have a closed form"
     return get_simulator(config.simulator, config.n_qubits).name
 
 

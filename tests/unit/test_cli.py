@@ -103,7 +103,7 @@ def test_json_is_one_object_with_the_numbers_of_train(capsys):
     assert found["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
     assert qhn.RunConfig(**found["config"]) == CONFIG
     assert found["hash"] == CONFIG.hash
-    assert found["simulator"] == "none: one layer has a closed form"
+    assert found["simulator"] == "none: one or two layers have a closed form"
     assert found["wall_seconds"] > 0
     assert 50 < found["peak_memory_mb"] < 100_000
     assert found["warning"] == ""
@@ -111,7 +111,13 @@ def test_json_is_one_object_with_the_numbers_of_train(capsys):
 
 @pytest.mark.parametrize(
     ("name", "layers", "used"),
-    [("auto", "2", "numba"), ("qsim", "2", "qsim"), ("cirq", "1", "cirq"), ("qsim", "1", None)],
+    [
+        ("auto", "3", "numba"),
+        ("qsim", "3", "qsim"),
+        ("cirq", "1", "cirq"),
+        ("qsim", "1", None),
+        ("auto", "2", None),
+    ],
 )
 def test_the_simulator_that_is_named_is_the_one_that_ran(capsys, monkeypatch, name, layers, used):
     """Seen by the states that training asks for; the scores at the end are the simulator's in any case."""
@@ -125,7 +131,7 @@ def test_the_simulator_that_is_named_is_the_one_that_ran(capsys, monkeypatch, na
 
         monkeypatch.setattr(cls, "state", counted)
     found = report(capsys, *SMALL, "--simulator", name, "--n-layers", layers)
-    assert found["simulator"] == (used or "none: one layer has a closed form")
+    assert found["simulator"] == (used or "none: one or two layers have a closed form")
     assert ran == ({used} if used else set())
 
 
