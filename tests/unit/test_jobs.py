@@ -144,7 +144,7 @@ def test_every_change_of_a_job_has_a_new_version(serve, hand):
 def test_a_chunk_is_one_change(serve, hand):
     """However many parts it has: each change is a message to every view."""
     service = serve(hand)
-    job = service.submit(small(n_seeds=60, n_layers=2))
+    job = service.submit(small(n_seeds=27, n_layers=3))
     assert len(job.parts) == 3
     before = job.version
     for _ in job.parts:
@@ -466,7 +466,7 @@ def test_the_memory_is_checked_even_where_no_limit_is_set(serve, hand):
     ("options", "words"),
     [
         ({"dataset": "digits", "shots": None}, ["68 qubits", "no network on digits", "by shots"]),
-        ({"dataset": "digits", "n_layers": 2}, ["68 qubits", "n_layers=2 by 1"]),
+        ({"dataset": "digits", "n_layers": 3}, ["68 qubits", "n_layers=3 by 1 or 2"]),
         ({"n_hidden": 9, "shots": None}, ["38 qubits", "n_hidden may be 1 to 5", "by shots"]),
         ({"n_hidden": 9, "simulator": "cirq"}, ["38 qubits", "'cirq' by 'auto'"]),
         ({"dataset": "digits", "n_hidden": 16}, ["1058 qubits", "at most 1000", "may be 1 to 15"]),
@@ -547,7 +547,7 @@ def test_a_long_run_does_not_hold_up_a_short_one(serve, hand):
 
 def test_a_run_of_many_seeds_lets_others_in_between_its_parts(serve, hand):
     service = serve(hand)
-    many = service.submit(small(n_seeds=60, n_layers=2))
+    many = service.submit(small(n_seeds=27, n_layers=3))
     first = hand.next_chunk()
     assert len(many.parts) == 3
     single = service.submit(small(n_seeds=1))
