@@ -214,6 +214,39 @@ def test_the_last_epochs_are_sent_before_the_end_however_slow_the_store_is(
     assert data["status"]["state"] == "done"
 
 
+def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand, connect, monkeypatch):
+    """The run is final already, and its viewers are about to be told, when one of them looks."""
+    monkeypatch.setattr(routes, "HEARTBEAT_SECONDS", 0)  # viewers look all the time
+    final, told, looks = threading.Event(), threading.Event(), []
+
+    def slow_touch(job, touch=service._touch):
+        if job.status == Status.DONE:
+            final.set()
+            assert told.wait(SECONDS)
+        touch(job)
+
+    async def counted(seconds, sleep=routes.asyncio.sleep):
+        looks.append(final.is_set())
+        if sum(looks) == 10:
+            told.set()
+        await sleep(seconds)
+
+    monkeypatch.setattr(service, "_touch", slow_touch)
+    monkeypatch.setattr(routes.asyncio, "sleep", counted)
+    job = service.submit(small(epochs=2))
+    hand.work(service)
+    with connect(job) as stream:
+        assert new_epochs(stream.read()[2]) == [1]
+        last = threading.Thread(target=hand.work, args=[service])
+        last.start()
+        events = [stream.read()]
+        while events[-1][0] != "end":
+            events.append(stream.read())
+        told.set()
+        last.join()
+    assert [new_epochs(data) for *_, data in events[:-1]] == [[2]]
+
+
 # --- viewers who come and go -------------------------------------------------------------------------
 
 

@@ -70,12 +70,12 @@ BAD = {  # options -> what standard error must name: the field with its value, a
     ("--epochs", "2.5"): ["epochs='2.5'", "1 <= epochs"],
     ("--seed=-1",): ["seed='-1'", "0 <= seed"],
     ("--n-hidden", "0"): ["n_hidden='0'", "1 <= n_hidden"],
-    ("--n-hidden", "20", "--n-layers", "2"): [
+    ("--n-hidden", "20", "--n-layers", "3"): [
         "n_hidden=20",
         "82 qubits",
         "GB",
         "n_hidden may be 1 to",
-        "n_layers=2 by 1",
+        "n_layers=3 by 1 or 2",
     ],
     ("--simulator", "abacus"): ["simulator='abacus'", "'qsim'", "'cirq'"],
     ("--simulator", "qsim-cuda"): ["qsim-cuda", "CUDA"],
