@@ -12,20 +12,9 @@ from qhn_core.jobs import MOVING, Limits, ServerFullError, Status
 from qhn_core.service import JobService
 from qhn_core.store import RunStore
 from qhn_core.store_file import StoreError
+from tests.diverging import HALF_DIVERGES, lower_the_bound
 
 from .helpers import Hand, assert_on_course, assert_whole, settle, small, until
-
-HALF_DIVERGES = {
-    "learning_rate": 3e15,
-    "objective": "elbo",
-    "likelihood": "mean",
-    "shots": None,
-    "patience": 2,
-    "n_seeds": 4,
-    "epochs": 12,
-    "seed": 36,
-}
-"""Seeds 0 and 1 diverge at epoch 7; seeds 2 and 3 do not."""
 
 
 @pytest.fixture
@@ -321,7 +310,9 @@ def test_who_waits_is_told_how_many_are_ahead(serve, hand, ticks):
     [{"n_seeds": 7}, {"n_seeds": 7, "shots": None, "objective": "elbo"}, HALF_DIVERGES],
     ids=["sampled", "exact", "half of the seeds diverge"],
 )
-def test_the_numbers_do_not_depend_on_the_shards(serve, hand, workers, options):
+def test_the_numbers_do_not_depend_on_the_shards(serve, hand, monkeypatch, workers, options):
+    if options is HALF_DIVERGES:
+        lower_the_bound(monkeypatch)
     service = serve(hand.workers(workers))
     job = service.submit(small(**options))
     for _ in range(workers * job.config.epochs):
@@ -330,6 +321,7 @@ def test_the_numbers_do_not_depend_on_the_shards(serve, hand, workers, options):
 
 
 def test_train_ends_where_all_seeds_of_its_first_thread_diverge(monkeypatch):
+    lower_the_bound(monkeypatch)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     calls = []
 

@@ -14,15 +14,7 @@ from qhn_core.jobs import Job, Limits, ServerFullError, Status
 from qhn_core.service import JobService
 from qhn_core.training import advance, initial_state
 from tests import SECONDS
-
-DIVERGING = {
-    "learning_rate": 2e15,
-    "objective": "elbo",
-    "likelihood": "mean",
-    "shots": None,
-    "patience": 99,
-}
-"""Runs away after a few epochs."""
+from tests.diverging import DIVERGES, lower_the_bound
 
 
 def small(**options):
@@ -435,9 +427,10 @@ def test_a_pool_that_broke_while_idle_is_rebuilt():
 
 
 @pytest.mark.parametrize("options", [{}, {"epochs": 200}])
-def test_a_diverging_run_says_so_and_keeps_its_history(serve, options):
+def test_a_diverging_run_says_so_and_keeps_its_history(serve, monkeypatch, options):
+    lower_the_bound(monkeypatch)
     service = serve()
-    config = small(**{**DIVERGING, **options, "seed": 0, "n_seeds": 1})
+    config = small(**{**DIVERGES, **options})
     job = service.wait(service.submit(config).id, SECONDS)
     assert job.status == Status.DIVERGED
     assert "diverged" in job.message

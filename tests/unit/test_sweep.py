@@ -17,17 +17,7 @@ from qhn_core.store import RunStore
 from qhn_core.store_file import StoreError
 from qhn_core.sweep import grid, run_sweep, sweep_table
 from tests import SECONDS
-
-HALF_DIVERGES = {
-    "learning_rate": 3e15,
-    "objective": "elbo",
-    "likelihood": "mean",
-    "shots": None,
-    "patience": 2,
-    "n_seeds": 4,
-    "seed": 1,
-}
-"""Two seeds diverge at epochs 5 and 6, the other two do not."""
+from tests.diverging import HALF_DIVERGES, lower_the_bound
 
 
 def small(**options):
@@ -204,9 +194,12 @@ def test_the_table_shows_what_differs_and_the_scores_of_the_last_epoch(tmp_path)
 
 
 @pytest.mark.parametrize("options", [{}, HALF_DIVERGES], ids=["whole", "two of four seeds diverge"])
-def test_the_table_and_the_summary_of_a_run_agree(tmp_path, options):
+def test_the_table_and_the_summary_of_a_run_agree(tmp_path, monkeypatch, options):
+    if options is HALF_DIVERGES:
+        lower_the_bound(monkeypatch)
     [job] = run_sweep([small(**options)], thread_workers(), RunStore(tmp_path))
     assert job.status == Status.DONE
+    assert (job.state.diverged_at > 0).sum() == (2 if options else 0)
     summary = job.result().summary().loc["last epoch"]
     row = sweep_table([job]).iloc[0]
     for name in ("test_bce_mean", "test_bce_std", "test_accuracy_mean", "test_accuracy_std"):
