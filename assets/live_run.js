@@ -15,7 +15,7 @@ function createLiveRun(parent) {
   let Plotly = null, sizes = null, boundaryView = 0, draws = 0, destroyed = false;
   let url, source = null, retries = 0, retryTimer = 0;
   let status = null, statusDirty = false, run = null, shades = null, shadesDirty = false;
-  let tellPage = () => {}, drawnFor = null;  // the state that the page's buttons were drawn for
+  let tellPage = () => {}, told = false, drawnFor = null;  // the state that the page's buttons were drawn for
 
   const dot = element("i", { class: "dot", "aria-hidden": "true" });
   const word = element("span", { class: "word", "aria-live": "polite" });
@@ -142,12 +142,21 @@ function createLiveRun(parent) {
 
   function setStatus(next) {
     if (!next) return;
-    if (next.state !== status?.state && next.state !== drawnFor) tellPage(next.state);
+    if (next.state !== status?.state) told = false;
     status = next;
+    compareWithPage();
     statusDirty = true;
     setAttribute(root, "data-state", status.state);
     setAttribute(root, "data-epoch", status.epoch ?? 0);
     request();
+  }
+
+  // The page may be drawn before the run changes and come here after it, so both ends ask; once a state,
+  // since a page that is ahead of the stream needs no telling.
+  function compareWithPage() {
+    if (!status || told || status.state === drawnFor) return;
+    told = true;
+    tellPage(status.state);
   }
 
   function showStatus() {
@@ -299,6 +308,7 @@ function createLiveRun(parent) {
       tellPage = (state) => setTriggerValue?.("status", state);
       const next = data.events_url ?? null;
       if (next !== url) connect(next);
+      compareWithPage();
     },
     destroy() {
       destroyed = true;

@@ -18,14 +18,15 @@ from tqdm import tqdm
 from qhn_core.bench.command import add_command as add_bench
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig, explain
-from qhn_core.exchange import export_zip, import_zip
+from qhn_core.exchange import export_zip, import_zip, save_run
 from qhn_core.execution import choose_workers
 from qhn_core.jobs import Status
 from qhn_core.landscape import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
 from qhn_core.offline import caption, landscape_html, view_data
 from qhn_core.paper.command import add_command as add_reproduce
 from qhn_core.simulators import available_simulators, get_simulator
-from qhn_core.store import RunStore, StoreError, save_run
+from qhn_core.store import RunStore
+from qhn_core.store_file import StoreError
 from qhn_core.stored_scans import scan_with_store
 from qhn_core.study import measure_planes, paired_differences, short_table
 from qhn_core.sweep import grid, run_sweep, sweep_table
@@ -208,10 +209,16 @@ def _report(arguments: argparse.Namespace, result: RunResult, wall_seconds: floa
         "summary": summary.to_dict(orient="index"),
         "wall_seconds": wall_seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "simulator": get_simulator(result.config.simulator, result.config.n_qubits).name,
+        "simulator": _where_circuits_ran(result.config),
         "warning": warning,
     }
     print(json.dumps(report, allow_nan=False))
+
+
+def _where_circuits_ran(config: RunConfig) -> str:
+    if config.is_shallow:
+        return "none: one or two layers have a closed form"
+    return get_simulator(config.simulator, config.n_qubits).name
 
 
 def run_sweep_command(arguments: argparse.Namespace) -> int:

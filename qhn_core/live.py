@@ -213,7 +213,7 @@ def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[
     """State, epoch, the numbers of the header with their references, and a line of guidance a view.
 
     What the numbers are held against: the best of all networks, or where those can't be searched,
-    logistic regression on the same points.
+    logistic regression on the same points. A paused job is "pausing" until its chunk under way is done.
     """
     config = job.config
     epoch = _last_epoch(rows)
@@ -226,7 +226,7 @@ def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[
             guidance["boundary"] = GUIDANCE_IMAGES
     shown = (seed or 0) if job.state is None else shown_row(job.state, seed)
     return {
-        "state": str(job.status),
+        "state": "pausing" if job.status == Status.PAUSED and job.in_chunk else str(job.status),
         "epoch": epoch,
         "epochs": config.epochs,
         "config": config.in_words() + _time_left(job),

@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from qhn_core.archives import read_members
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.exchange import current_versions, read_members
+from qhn_core.packing import current_versions
 from qhn_core.planes import Plane
 from qhn_core.terms import PointTerms
 

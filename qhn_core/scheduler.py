@@ -148,7 +148,8 @@ class Scheduler(ABC):
                     self._finish_chunk(job)
             else:
                 self._retry(job, part, error, executor)
-            self._touch(job)
+                self._touch(job)
+            self._changed.notify_all()  # a worker is free
 
     def _retry(self, job: Job, part: int, error: BaseException, executor: Executor) -> None:
         """Put a failed task back, three times; a dead worker counts only where it had this job alone."""
@@ -195,9 +196,10 @@ class Scheduler(ABC):
 
     def _finish_chunk(self, job: Job) -> None:
         job.finish_chunk(self._workers.count)
-        if job.state is None or job.final:
+        if job.final:
+            self._touch(job)
             return
-        if job.state.diverged_at.all():
+        if job.state is not None and job.state.diverged_at.all():
             job.status = Status.DIVERGED
         elif job.epoch >= job.config.epochs:
             job.status = Status.DONE
@@ -206,6 +208,6 @@ class Scheduler(ABC):
         elif job.status in MOVING:
             job.status = Status.RUNNING
             self._enqueue(job)
-        self._touch(job)  # views need not wait for the disk
+        self._touch(job)  # once a chunk, and before the disk: views need not wait for that
         if job.status not in MOVING or time.monotonic() - job.saved_at > CHECKPOINT_SECONDS:
             self._save(job)

@@ -1,5 +1,6 @@
 """The job service: what pages and the command line ask for, who shares a run, and what is stored."""
 
+import logging
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -10,12 +11,18 @@ from qhn_core.execution import Workers, choose_workers, shard_seeds
 from qhn_core.jobs import FINAL, MOVING, Job, Limits, ServerFullError, Status, restored
 from qhn_core.problem import check_memory, has_tables
 from qhn_core.scheduler import Scheduler
-from qhn_core.store import RunLostError, RunStore, StoreError
+from qhn_core.store import RunStore
+from qhn_core.store_file import RunLostError, StoreError
 from qhn_core.training import join_rows
 
 T = TypeVar("T")
 
 JOBS_KEPT = 256
+ANOTHER_SERVER = (
+    "Another server uses %s. Both keep their runs there; this one leaves those of the other as they are. "
+    "For a folder of its own, set QHN_HOME."
+)
+logger = logging.getLogger(__name__)
 
 
 class JobService(Scheduler):
@@ -24,7 +31,7 @@ class JobService(Scheduler):
     >>> from qhn_core.execution import thread_workers
     >>> service = JobService(thread_workers())
     >>> job = service.submit(RunConfig(epochs=2))
-    >>> service.wait(job.id, seconds=60).status
+    >>> service.wait(job.id, seconds=600).status
     <Status.DONE: 'done'>
     >>> service.shutdown()
     """
@@ -99,7 +106,9 @@ class JobService(Scheduler):
             job = self._own(self._known(job_id), session)
             if not job.final and job.status not in MOVING:
                 self._check_room(session)
-                job.steps_left = n_epochs
+                # A chunk that a pause lets finish is not part of the step.
+                under_way = job.n_epochs if job.in_chunk else 0
+                job.steps_left = None if n_epochs is None else under_way + n_epochs
                 job.last_seen = time.monotonic()
                 self._set(job, Status.RUNNING if job.epoch else Status.QUEUED)
                 self._enqueue(job)
@@ -141,6 +150,11 @@ class JobService(Scheduler):
             job = self._known(job_id)
             self._changed.wait_for(lambda: job.resting, timeout=seconds)
         return job
+
+    def over(self, job: Job, version: int) -> bool:
+        """Whether who has seen that version of a job has seen the last."""
+        with self._changed:
+            return job.final and job.version == version
 
     def shutdown(self) -> None:
         """Save what runs, stop scheduling and end the workers; the store stays open."""
@@ -262,6 +276,7 @@ class JobService(Scheduler):
                 self._guard(save)
             except RunLostError as error:  # deleted by another program: this run alone is not saved
                 job.stored, job.message = False, str(error)
+                self._touch(job)
             job.saved_chunks, job.saved_at = len(job.chunks), time.monotonic()
 
 
@@ -270,7 +285,10 @@ def default_service() -> JobService:
     """The service of this process, made at first use: workers, store and limits from the environment."""
     try:
         store, problem = RunStore(), ""
-        store.mark_interrupted()  # what a dead server left running
+        if store.claim():
+            store.mark_interrupted()  # what a dead server left running
+        else:
+            logger.warning(ANOTHER_SERVER, store.path.parent)
     except StoreError as error:
         store, problem = None, str(error)
     service = JobService(choose_workers(), store, Limits.from_environment())

@@ -1,20 +1,52 @@
-"""Scans that are kept in the store while they run, and gone on from where they were."""
+"""Scans of the store: kept while they run, and gone on from where they were."""
 
 import time
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape import scan_in_stages
-from qhn_core.scans import LandscapeScan, scan_key
-from qhn_core.store import RunStore, StoreError
+from qhn_core.scans import LandscapeScan, pack_scan, scan_key, unpack_scan
+from qhn_core.store_file import RunLostError, StoreError, StoreFile
 
 SAVE_SECONDS = 2.0
 """How much of a scan may be lost when the process is killed; one that is stopped loses nothing."""
+MAX_SCANS_BYTES = 200_000_000
+"""Of all scans together; the oldest go first. A 51x51 one at 14 qubits has 0.4 MB."""
+DROP_OLD_SCANS = """
+DELETE FROM scans WHERE key IN (SELECT key FROM (
+    SELECT key, sum(length(npz)) OVER (ORDER BY updated DESC, key) AS total FROM scans) WHERE total > ?)
+"""
+
+
+class ScanStore(StoreFile):
+    """The scans in a `StoreFile`."""
+
+    def save_scan(self, scan: LandscapeScan) -> None:
+        """Save a scan, finished or not, in the place of an earlier state of the same."""
+        values = (scan.key, datetime.now(UTC).isoformat(), pack_scan(scan))
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO scans VALUES (?, ?, ?)", values)
+            db.execute(DROP_OLD_SCANS, (MAX_SCANS_BYTES,))
+
+    def load_scan(self, key: str) -> LandscapeScan | None:
+        """The scan of this `scan_key` as far as it came, or None; RunLostError where it is damaged."""
+        with self._transaction("DEFERRED") as db:
+            row = db.execute("SELECT npz FROM scans WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        try:
+            scan = unpack_scan(row["npz"], f"{self.path}: landscape {key}")
+            if scan.key != key:
+                raise ValueError(f"{self.path}: landscape {key} holds another one, {scan.key}")
+        except ValueError as error:
+            raise RunLostError(f"{error}. It can be scanned again") from error
+        return scan
 
 
 def scan_with_store(
-    store: RunStore,
+    store: ScanStore,
     config: RunConfig,
     landscape_config: LandscapeConfig,
     angles: Float,

@@ -46,6 +46,8 @@ HISTORY_COLUMNS = (
 
 
 SCORE_COLUMNS = (*SCORES, "exact_objective")
+LARGEST_ANGLE = 2.0**52
+"""From here on neighbouring numbers are a radian apart: an angle means nothing any more."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +223,7 @@ def _one_epoch(
     climbed = at_epoch(config, epoch)
     gradient = _gradient(climbed, problem, now, draws)
     angles = ascend(now.angles, gradient, now.learning_rate)
-    # From 2**52 on, neighbouring numbers are a radian apart: an angle means nothing any more.
-    finite = np.asarray((np.abs(angles) < 2**52).all(axis=(1, 2, 3)))
+    finite = np.asarray((np.abs(angles) < LARGEST_ANGLE).all(axis=(1, 2, 3)))
     samples, terms, scores = _measure(climbed, problem, angles[finite], draws and draws.take(finite))
     objective = _value(climbed, terms)
     ok = np.isfinite(objective)

@@ -155,11 +155,9 @@ async def _messages(
         epoch, text = await asyncio.to_thread(message_text, job, version, seed, since, pinned)
         yield _event(name, epoch, text)
         while True:
-            if job.final and job.version == version:
-                await asyncio.sleep(POLL_SECONDS)  # its last change may just be under way
-                if job.version == version:
-                    yield b"event: end\ndata: {}\n\n"
-                    return
+            if job.final and await asyncio.to_thread(service.over, job, version):
+                yield b"event: end\ndata: {}\n\n"
+                return
             delta = await feed.news(version, epoch)
             if delta is None:
                 yield b": still here\n\n"

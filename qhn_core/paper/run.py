@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from qhn_core.config import RunConfig
-from qhn_core.exchange import current_versions
 from qhn_core.execution import Workers
 from qhn_core.jobs import Job, Status
+from qhn_core.packing import current_versions
 from qhn_core.paper.cost import Meter
 from qhn_core.paper.results import (
     About,

@@ -12,12 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 import pages.components.session
 import qhn_core.service
+from qhn_core import scheduler
 from qhn_core.execution import thread_workers
 from qhn_core.service import JobService
+from tests import SECONDS
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
-"""How long an awaited event may take before the test gives up; no test waits for that long."""
 
 
 class Page:
@@ -101,6 +101,21 @@ def service(monkeypatch):
         monkeypatch.setattr(module, "default_service", lambda: service)
     yield service
     service.shutdown()
+
+
+@pytest.fixture
+def go_on(service, monkeypatch):
+    """Runs stop after their first epoch, however long the test takes; go_on() lets them run to the end."""
+    monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e-6)
+
+    def let_go():
+        monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e6)
+        with service._changed:
+            for job in service._jobs.values():
+                job.due = 0.0
+            service._changed.notify_all()
+
+    return let_go
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from qhn_core.exchange import export_zip, import_zip
 from qhn_core.jobs import Status
 from qhn_core.live import message_text
 from qhn_core.store import RunStore
+from tests import SECONDS
 
 DIGITS = {"dataset": "digits", "n_hidden": "1", "epochs": "2", "n_seeds": "2", "shots": "10"}
 WIDE = {"n_hidden": "8", "epochs": "2", "n_seeds": "1", "shots": "10"}
@@ -91,16 +92,16 @@ def test_a_run_goes_through_the_store_and_a_zip_and_on(tmp_path, service, option
     whole = qhn.train(config)
     service.store = RunStore(tmp_path)
     job = service.submit(config, paused=True)
-    service.wait(job.id, 60)
+    service.wait(job.id, SECONDS)
     service.resume(job.id, n_epochs=2)
-    service.wait(job.id, 60)
+    service.wait(job.id, SECONDS)
     stored = service.store.load(job.id)
     data = export_zip(stored.config, stored.rows, stored.state)
     brought = service.store.add(import_zip(data))
     for run_id in (job.id, brought):
         service.forget(run_id)
         service.resume(run_id)
-        done = service.wait(run_id, 60)
+        done = service.wait(run_id, SECONDS)
         assert done.status == Status.DONE, done.message
         history = done.result().history
         assert (

@@ -4,11 +4,10 @@ import pytest
 import qhn_core as qhn
 from qhn_core.jobs import MOVING, Status
 from qhn_core.training import initial_state
+from tests import SECONDS
 
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "2", "shots": "20"}
 """A link to a run that is over in a moment."""
-LONG = {**SMALL, "epochs": "2000"}
-"""One that outlives its test."""
 PRESETS = {
     "Paper": {"objective": "selbo", "regularization": 1.0, "gradient": "algorithm-1", "shots": 100},
     "Corrected": {"objective": "selbo", "regularization": 100.0, "gradient": "chain-rule", "shots": 100},
@@ -48,7 +47,7 @@ INVALID = {  # control: (value, what the message names besides the field)
 # --- first open --------------------------------------------------------------------------------------
 
 
-def test_a_first_visit_starts_a_run_of_8_seeds_without_a_click(visit):
+def test_a_first_visit_starts_a_run_of_8_seeds_without_a_click(visit, go_on):
     page = visit()
     assert page.job.status in MOVING
     assert page.job.config == qhn.RunConfig(n_seeds=8)
@@ -92,13 +91,13 @@ def test_every_field_of_a_config_that_has_a_control_is_tested_here():
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_a_change_leaves_the_run_alone_until_train_is_pressed(visit, field):
-    page = visit(**LONG)
+def test_a_change_leaves_the_run_alone_until_train_is_pressed(visit, go_on, field):
+    page = visit(**SMALL)
     running, config = page.job, page.job.config
     value, changed = CHANGES[field]
     page.set(**{field: value})
     assert page.job is running
-    assert running.config == config == qhn.RunConfig(n_hidden=1, epochs=2000, n_seeds=2, shots=20)
+    assert running.config == config == qhn.RunConfig(n_hidden=1, epochs=6, n_seeds=2, shots=20)
     assert running.status in MOVING
     assert page.badge
     page.press("Train")
@@ -181,23 +180,25 @@ def test_every_control_says_what_it_does(visit):
 # --- Train, Pause, Step, Reset -----------------------------------------------------------------------
 
 
-def test_pause_stops_and_resume_goes_on_to_the_result_of_train(visit):
+def test_pause_stops_and_resume_goes_on_to_the_result_of_train(visit, go_on):
     page = visit(**{**SMALL, "epochs": "30"}).press("Pause")
     assert page.rested.status == Status.PAUSED
     stopped = page.job.epoch
     assert stopped < 30
     assert page.look().buttons() | {"Resume": True, "Step": True} == page.buttons()
     assert "Pause" not in page.buttons()
-    assert page.job.epoch == stopped
+    go_on()
+    assert page.look().job.epoch == stopped
     page.press("Resume")
     assert page.rested.status == Status.DONE
     expected = qhn.train(page.job.config)
     np.testing.assert_array_equal(page.job.state.best_angles, expected.best_angles)
 
 
-def test_step_is_one_epoch(visit):
+def test_step_is_one_epoch(visit, go_on):
     page = visit(**{**SMALL, "epochs": "50"}).press("Pause")
     epoch = page.rested.epoch
+    go_on()
     for more in (1, 2):
         page.look().press("Step")
         assert page.rested.status == Status.PAUSED
@@ -223,12 +224,13 @@ def test_pause_and_step_are_off_when_a_run_is_over(visit):
     assert pressable == [True, False, False, True]
 
 
-def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, monkeypatch):
+def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, go_on, monkeypatch):
     """Between the toolbar and the end of the script a short run may end: the view then asks again."""
     told = []
 
     def slow_to_draw(events_path, status, key):
-        service.wait(events_path.split("/")[3], 60)
+        go_on()
+        service.wait(events_path.split("/")[3], SECONDS)
         told.append(status)
 
     monkeypatch.setattr("pages.components.views.live_run", slow_to_draw)
@@ -241,15 +243,15 @@ def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, 
     assert told[1] == Status.DONE
 
 
-def test_step_is_off_while_a_run_moves(visit):
-    assert visit(**LONG).buttons()["Step"] is False
+def test_step_is_off_while_a_run_moves(visit, go_on):
+    assert visit(**SMALL).buttons()["Step"] is False
 
 
-def test_another_run_ends_the_one_that_nobody_watches_any_more(visit):
-    page = visit(**LONG)
+def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
+    page = visit(**SMALL)
     first = page.job
     page.set(seed=1).press("Train")
-    assert page.service.wait(first.id, 60).status == Status.CANCELLED
+    assert page.service.wait(first.id, SECONDS).status == Status.CANCELLED
     assert page.job.status in MOVING
 
 
@@ -273,8 +275,8 @@ def test_the_view_is_told_whose_pictures_to_draw(visit):
 
 
 @pytest.mark.parametrize("field", INVALID)
-def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained(visit, field):
-    page = visit(**{**SMALL, "epochs": "60"})
+def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained(visit, go_on, field):
+    page = visit(**SMALL)
     running = page.job
     value, range_ = INVALID[field]
     page.set(**{field: value})
@@ -304,7 +306,7 @@ def test_one_shot_is_enough_where_nothing_needs_two(visit):
 def test_a_server_that_is_full_says_so_on_the_page(visit, service):
     page = visit(**SMALL, seed="5")
     paused = service.submit(qhn.RunConfig(epochs=5000, seed=6), paused=True)
-    service.wait(paused.id, 60)
+    service.wait(paused.id, SECONDS)
     taken = [service.submit(qhn.RunConfig(epochs=5000, seed=i), session="other") for i in range(4)]
     service._limits = type(service._limits)(max_jobs=4)
     page.set(seed=99).press("Train")

@@ -3,12 +3,7 @@
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -16,10 +11,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import qhn_core as qhn
+from tests import SECONDS
+from tests.service.browserless import AppServer
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
-"""How long an awaited event may take before the test gives up; no test waits for that long."""
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -42,39 +37,9 @@ def no_browser(reason):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """The address of the app, started as the README says, with a store of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = tmp_path_factory.mktemp("qhn")
-    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-    options = ["--server.port", str(port), "--server.headless", "true", "--server.address", "127.0.0.1"]
-    with (home / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, *options],
-            cwd=ROOT,
-            env={**os.environ, "QHN_HOME": str(home)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for_health(address, process, home / "server.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
-
-
-def wait_for_health(address, process, log):
-    """Return when the server answers; fail with its log where it does not."""
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.05)
-    pytest.fail(f"The app does not start:\n{log.read_text()}")
+    server = AppServer(tmp_path_factory.mktemp("qhn"))
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -167,10 +132,8 @@ class Visitor:
 
     def wait_for_run_of(self, config):
         """Until the view shows a run of this config that has begun."""
-        words = self.page.locator(".qhn.live .config").element_handle()
-        self.page.wait_for_function(
-            "([node, text]) => node.textContent.startsWith(text)", arg=[words, config.in_words()]
-        )
+        words = re.compile("^" + re.escape(config.in_words()))
+        self.page.locator(".qhn.live .config").filter(has_text=words).wait_for()
         return self.wait_for_run()
 
     @property
@@ -179,15 +142,22 @@ class Visitor:
 
     def wait_for_run(self, epoch=1, state=None):
         """Until the run on show has come to an epoch, or to a state."""
-        self.page.wait_for_function(
-            """([node, epoch, state]) => Number(node.dataset.epoch) >= epoch
-               && (!state || node.dataset.state === state)""",
-            arg=[self.live.element_handle(), epoch, state],
-        )
+        there = """(node, [epoch, state]) => Number(node.dataset.epoch) >= epoch
+                   && (!state || node.dataset.state === state)"""
+        give_up = time.monotonic() + SECONDS
+        while not self.live.evaluate(there, [epoch, state]):  # each time of the node that is there now
+            assert time.monotonic() < give_up, f"the run does not come to epoch {epoch}, {state}"
+            self.page.wait_for_timeout(20)
+        return self
+
+    def wait_for_rest(self):
+        """Until the page's script is over, and will not run again by itself."""
+        self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         return self
 
     def press(self, label):
-        self.page.get_by_role("button", name=label, exact=True).click()
+        """Press a button once the page is at rest: else another may come in its place under the mouse."""
+        self.wait_for_rest().page.get_by_role("button", name=label, exact=True).click()
         return self
 
     def number(self, label):
@@ -196,13 +166,17 @@ class Visitor:
 
     def move(self, field, key, times=1):
         """Move a slider of the sidebar with the keyboard; wait until the address follows."""
-        before = self.link.get(field)
         thumb = self.page.locator(f".st-key-{field} input[type=range]")
         thumb.focus()
         for _ in range(times):
             thumb.press(key)
         self.page.wait_for_function(
-            "([name, before]) => new URL(location).searchParams.get(name) !== before", arg=[field, before]
+            """(name) => {
+              const thumb = document.querySelector(`.st-key-${name} input[type=range]`);
+              const shown = thumb.getAttribute("aria-valuetext");
+              return Number(new URL(location).searchParams.get(name)) === Number(shown);
+            }""",
+            arg=field,
         )
         return self
 

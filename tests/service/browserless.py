@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,13 +22,17 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests import SECONDS
+
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    """A port that nobody else gets before the server opens it: not one of those that systems hand out."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("no free port between 20000 and 32000")
 
 
 class AppServer:
@@ -46,7 +51,7 @@ class AppServer:
                 stderr=log,
                 env={**os.environ, "QHN_HOME": str(home), **environment},
             )
-        give_up = time.monotonic() + START_SECONDS
+        give_up = time.monotonic() + SECONDS
         while not self.healthy():
             if self.process.poll() is not None or time.monotonic() > give_up:
                 self.kill()
@@ -71,7 +76,7 @@ class AppServer:
         """Ask it to end as Ctrl-C does, and see that it does."""
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(15)
+            self.process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -128,7 +133,7 @@ class Session:
 
     async def __aenter__(self):
         url = f"ws://127.0.0.1:{self.port}/_stcore/stream"
-        self._socket = await connect(url, subprotocols=["streamlit"], max_size=None, open_timeout=60)
+        self._socket = await connect(url, subprotocols=["streamlit"], max_size=None, open_timeout=SECONDS)
         self._reader = asyncio.create_task(self._read())
         await self.rerun()
         return self
@@ -144,10 +149,10 @@ class Session:
         before = self.begun
         await self._send(trigger)
         try:  # asyncio.wait_for of Python 3.11 can lose a cancellation
-            async with asyncio.timeout(START_SECONDS), self._ended:
+            async with asyncio.timeout(SECONDS), self._ended:
                 await self._ended.wait_for(lambda: (self.at_rest and self.begun > before) or self.lost)
         except TimeoutError:
-            raise TimeoutError(f"no page after {START_SECONDS} s; last came {self._last}") from None
+            raise TimeoutError(f"no page after {SECONDS} s; last came {self._last}") from None
         if self.lost:
             raise ConnectionError(f"the server hung up: {self.lost}")
 

@@ -12,9 +12,8 @@ import numpy as np
 import qhn_core as qhn
 from qhn_core.execution import Workers
 from qhn_core.training import HISTORY_COLUMNS, advance, initial_state, join_rows
+from tests import SECONDS
 
-SECONDS = 60
-"""How long an awaited event may take before the test gives up; no test waits for that long."""
 MOST_TASKS = 2000
 """No test needs so many."""
 

@@ -15,9 +15,10 @@ from qhn_core.execution import thread_workers
 from qhn_core.jobs import Status
 from qhn_core.store import RunStore
 from qhn_core.sweep import run_sweep
+from tests import SECONDS
 
 from .browserless import AppServer, Session, child_processes, events, is_running
-from .helpers import SECONDS, assert_on_course, assert_whole, small, until
+from .helpers import assert_on_course, assert_whole, small, until
 
 
 def saved(folder):
@@ -33,7 +34,7 @@ def wait_for_end_of(processes):
 @pytest.fixture
 def left_behind(tmp_path):
     """(config, run id, epoch, folder): a store whose server was killed in the middle of a run."""
-    config = small(epochs=400)
+    config = small(epochs=2000)  # 50 s: it is killed long before it ends
     program = Path(__file__).with_name("train_until_killed.py")
     server = subprocess.Popen(
         [sys.executable, program, config.model_dump_json()],
@@ -82,9 +83,12 @@ def test_a_killed_server_leaves_a_run_that_others_resume_to_the_same_result(left
 
 
 def test_the_killed_app_shows_the_run_again_and_resume_ends_it_as_if_nothing_had_been(serve, tmp_path):
-    """Streamlit's server and its pages, seen by a session that speaks its protocol."""
-    config = small(epochs=160, n_seeds=2, bandwidth=None, shots=100, seed=0)
-    link = "n_hidden=1&n_seeds=2&epochs=160"
+    """Streamlit's server and its pages, seen by a session that speaks its protocol.
+
+    The run takes 50 s, so that none of this comes too late; its end is then trained without the pages.
+    """
+    config = small(epochs=2000, n_seeds=2, bandwidth=None, shots=100, seed=0)
+    link = "n_hidden=1&n_seeds=2&epochs=2000"
 
     async def watch(port, query, until_epoch, resume=False):
         """(run id, status in the first message, status in the last); a run starts by itself."""
@@ -98,15 +102,15 @@ def test_the_killed_app_shows_the_run_again_and_resume_ends_it_as_if_nothing_had
                     first = status
                     if resume:
                         assert await session.click("Resume")
+                last = status
                 if event == "end" or epoch >= until_epoch:
                     break
-                last = status
             await stream.aclose()
             return session.run_id, first, last
 
     server = AppServer(tmp_path)
     try:
-        run_id, _, _ = asyncio.run(watch(server.port, link, until_epoch=60))
+        run_id, _, _ = asyncio.run(watch(server.port, link, until_epoch=20))
         workers = child_processes(server.process.pid)
         assert workers
     finally:
@@ -118,16 +122,18 @@ def test_the_killed_app_shows_the_run_again_and_resume_ends_it_as_if_nothing_had
 
     server = AppServer(tmp_path)
     try:
-        again, first, last = asyncio.run(watch(server.port, f"run={run_id}", 10**6, resume=True))
-        assert saved(tmp_path) == ("done", config.epochs)
+        again, first, last = asyncio.run(watch(server.port, f"run={run_id}", epoch + 20, resume=True))
         workers = child_processes(server.process.pid)
     finally:
         server.stop()
     wait_for_end_of(workers)
     assert again == run_id
     assert (first["state"], first["epoch"]) == ("interrupted", epoch)
-    assert (last["state"], last["epoch"]) == ("done", config.epochs)
-    job = serve(thread_workers(), RunStore(tmp_path)).get(run_id)
+    assert last["state"] == "running"
+    assert saved(tmp_path)[0] == "interrupted"
+    assert saved(tmp_path)[1] >= epoch + 20
+    later = serve(thread_workers(), RunStore(tmp_path))
+    job = later.resume(run_id)
     assert job.config == config
-    assert_whole(job)
+    assert_whole(later.wait(run_id, SECONDS))
     assert "Traceback" not in server.log.read_text()

@@ -25,9 +25,10 @@ from qhn_core.jobs import MOVING, ServerFullError, Status
 from qhn_core.scheduler import LOST_CHUNKS_ALLOWED
 from qhn_core.service import JobService
 from qhn_core.store import RunStore
+from tests import SECONDS
 
 from .deadly import be_there_until_killed, kill_own_worker
-from .helpers import SECONDS, Hand, assert_on_course, assert_whole, settle, small, until
+from .helpers import Hand, assert_on_course, assert_whole, settle, small, until
 
 WORKERS = 3
 CONFIGS = [small(), small(seed=12, n_seeds=1), small(shots=None, objective="elbo", epochs=4)]
@@ -176,12 +177,22 @@ def test_a_hundred_schedules_change_no_number(monkeypatch):
     )
 
 
-def test_a_worker_process_that_is_killed_costs_one_chunk_and_no_number(serve):
-    service = serve(process_workers(1))
-    jobs = [service.submit(small(seed=seed, n_seeds=2, epochs=800)) for seed in (1, 2)]
+def test_a_worker_process_that_is_killed_costs_one_chunk_and_no_number(serve, monkeypatch):
+    """It is stopped before it is killed, so that it surely has a chunk then."""
+    monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e-6)  # after an epoch each, the runs wait
+    service = serve(process_workers(1), pace=True)
+    jobs = [service.submit(small(seed=seed, n_seeds=2, epochs=40)) for seed in (1, 2)]
     until(lambda: all(job.epoch for job in jobs))
     pool = service._executor
-    os.kill(next(iter(pool._processes)), signal.SIGKILL)
+    [worker] = pool._processes
+    os.kill(worker, signal.SIGSTOP)
+    monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e6)
+    with service._changed:
+        for job in jobs:
+            job.due = 0.0
+        service._changed.notify_all()
+    until(lambda: any(job.in_flight for job in jobs))
+    os.kill(worker, signal.SIGKILL)
     until(lambda: service._executor is not pool)
     assert any("going on from epoch" in job.message for job in jobs)
     for job in jobs:
@@ -244,7 +255,7 @@ def test_workers_that_can_not_be_had_any_more_end_a_run_with_the_reason(serve):
     job = service.submit(small())
     assert hand.work(service)
     hand.kill()
-    service.wait(job.id, 5)  # at once, in fact
+    service.wait(job.id, SECONDS)  # at once, in fact
     assert job.resting, f"{job.status}, but nothing is under way"
     assert "no more workers" in job.message
     assert job.epoch > 0

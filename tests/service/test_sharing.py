@@ -7,23 +7,14 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core import execution, scheduler, sweep
+from qhn_core import service as service_module
 from qhn_core.jobs import MOVING, Limits, ServerFullError, Status
 from qhn_core.service import JobService
-from qhn_core.store import RunStore, StoreError
+from qhn_core.store import RunStore
+from qhn_core.store_file import StoreError
+from tests.diverging import HALF_DIVERGES, lower_the_bound
 
 from .helpers import Hand, assert_on_course, assert_whole, settle, small, until
-
-HALF_DIVERGES = {
-    "learning_rate": 3e15,
-    "objective": "elbo",
-    "likelihood": "mean",
-    "shots": None,
-    "patience": 2,
-    "n_seeds": 4,
-    "epochs": 12,
-    "seed": 36,
-}
-"""Seeds 0 and 1 diverge at epoch 7; seeds 2 and 3 do not."""
 
 
 @pytest.fixture
@@ -145,10 +136,17 @@ def test_leaving_a_finished_run_changes_nothing(serve, hand):
 # --- runs that nobody watches ------------------------------------------------------------------------
 
 
+def watched_by(session, service, config):
+    """A run of a session that is watched from its first moment: there is no grace here."""
+    job = service.submit(config)
+    service.view(job, +1)
+    assert service.submit(config, session=session) is job
+    return job
+
+
 def test_a_run_that_nobody_watches_is_interrupted_and_resumes_to_the_same_result(serve, hand, ticks):
     service = serve(hand.workers(), limits=Limits(grace_seconds=0))
-    job = service.submit(small(), session="a")
-    service.view(job, +1)
+    job = watched_by("a", service, small())
     hand.work(service)
     service.view(job, -1)
     until(lambda: job.status == Status.INTERRUPTED)
@@ -164,9 +162,8 @@ def test_a_run_that_nobody_watches_is_interrupted_and_resumes_to_the_same_result
 
 def test_watched_runs_and_those_of_no_session_are_not_interrupted(serve, hand, ticks):
     service = serve(hand.workers(), limits=Limits(grace_seconds=0))
-    watched, unwatched = service.submit(small(), session="a"), service.submit(small(seed=1), session="a")
+    watched, unwatched = watched_by("a", service, small()), service.submit(small(seed=1), session="a")
     of_a_sweep = service.submit(small(seed=2))
-    service.view(watched, +1)
     until(lambda: unwatched.status == Status.INTERRUPTED)
     hand.work_off(service)
     for job in (watched, of_a_sweep):
@@ -313,7 +310,9 @@ def test_who_waits_is_told_how_many_are_ahead(serve, hand, ticks):
     [{"n_seeds": 7}, {"n_seeds": 7, "shots": None, "objective": "elbo"}, HALF_DIVERGES],
     ids=["sampled", "exact", "half of the seeds diverge"],
 )
-def test_the_numbers_do_not_depend_on_the_shards(serve, hand, workers, options):
+def test_the_numbers_do_not_depend_on_the_shards(serve, hand, monkeypatch, workers, options):
+    if options is HALF_DIVERGES:
+        lower_the_bound(monkeypatch)
     service = serve(hand.workers(workers))
     job = service.submit(small(**options))
     for _ in range(workers * job.config.epochs):
@@ -322,6 +321,7 @@ def test_the_numbers_do_not_depend_on_the_shards(serve, hand, workers, options):
 
 
 def test_train_ends_where_all_seeds_of_its_first_thread_diverge(monkeypatch):
+    lower_the_bound(monkeypatch)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     calls = []
 
@@ -379,6 +379,43 @@ def test_a_run_deleted_by_another_program_takes_the_store_from_nobody_else(
     assert service.store_problem == ""
     with RunStore(tmp_path) as elsewhere:
         assert elsewhere.load(other.id).status == "done"
+
+
+def test_a_second_server_leaves_the_runs_of_the_first_alone_and_says_so(tmp_path, monkeypatch, caplog):
+    """`streamlit run app.py` twice, with the same QHN_HOME."""
+    monkeypatch.setenv("QHN_HOME", str(tmp_path))
+    hand, servers = Hand(), []
+    monkeypatch.setattr(service_module, "choose_workers", hand.workers)
+
+    def start():
+        servers.append(service_module.default_service.__wrapped__())
+        return servers[-1]
+
+    def status_in_the_store():
+        with RunStore(tmp_path) as store:
+            return [run.status for run in store.runs()]
+
+    def stop(server):
+        server.shutdown()
+        server.store.close()
+
+    first = start()
+    assert caplog.messages == []
+    job = first.submit(small())
+    hand.work(first)
+    assert status_in_the_store() == ["running"]
+    second = start()
+    assert status_in_the_store() == ["running"]
+    [warning] = caplog.messages
+    assert f"Another server uses {tmp_path}." in warning
+    assert second.get(job.id).status == Status.INTERRUPTED, "here it rests"
+    for server in servers:
+        stop(server)
+    with RunStore(tmp_path) as store:
+        store.checkpoint(job.id, job.config, "running", None, None)  # as a killed server leaves it
+    stop(start())
+    assert len(caplog.messages) == 1
+    assert status_in_the_store() == ["interrupted"]
 
 
 def test_a_sweep_beside_a_server_leaves_its_running_runs_alone(serve, hand, tmp_path, monkeypatch):

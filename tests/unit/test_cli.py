@@ -10,6 +10,11 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.cli import main
+from qhn_core.simulators.cirq_reference import CirqReference
+from qhn_core.simulators.compiled import Compiled
+from qhn_core.simulators.qsim import QSim
+from tests import SECONDS
+from tests.diverging import DIVERGES, lower_the_bound
 
 SMALL = ["--n-hidden", "1", "--epochs", "5", "--n-seeds", "3", "--shots", "20", "--seed", "7"]
 CONFIG = qhn.RunConfig(n_hidden=1, epochs=5, n_seeds=3, shots=20, seed=7)
@@ -66,12 +71,12 @@ BAD = {  # options -> what standard error must name: the field with its value, a
     ("--epochs", "2.5"): ["epochs='2.5'", "1 <= epochs"],
     ("--seed=-1",): ["seed='-1'", "0 <= seed"],
     ("--n-hidden", "0"): ["n_hidden='0'", "1 <= n_hidden"],
-    ("--n-hidden", "20", "--n-layers", "2"): [
+    ("--n-hidden", "20", "--n-layers", "3"): [
         "n_hidden=20",
         "82 qubits",
         "GB",
         "n_hidden may be 1 to",
-        "n_layers=2 by 1",
+        "n_layers=3 by 1 or 2",
     ],
     ("--simulator", "abacus"): ["simulator='abacus'", "'qsim'", "'cirq'"],
     ("--simulator", "qsim-cuda"): ["qsim-cuda", "CUDA"],
@@ -99,10 +104,36 @@ def test_json_is_one_object_with_the_numbers_of_train(capsys):
     assert found["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
     assert qhn.RunConfig(**found["config"]) == CONFIG
     assert found["hash"] == CONFIG.hash
-    assert found["simulator"] == "numba"
+    assert found["simulator"] == "none: one or two layers have a closed form"
     assert found["wall_seconds"] > 0
     assert 50 < found["peak_memory_mb"] < 100_000
     assert found["warning"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "used"),
+    [
+        ("auto", "3", "numba"),
+        ("qsim", "3", "qsim"),
+        ("cirq", "1", "cirq"),
+        ("qsim", "1", None),
+        ("auto", "2", None),
+    ],
+)
+def test_the_simulator_that_is_named_is_the_one_that_ran(capsys, monkeypatch, name, layers, used):
+    """Seen by the states that training asks for; the scores at the end are the simulator's in any case."""
+    ran = set()
+    for cls in (Compiled, CirqReference, QSim):
+        state = cls.state
+
+        def counted(self, *arguments, state=state):
+            ran.add(self.name)
+            return state(self, *arguments)
+
+        monkeypatch.setattr(cls, "state", counted)
+    found = report(capsys, *SMALL, "--simulator", name, "--n-layers", layers)
+    assert found["simulator"] == (used or "none: one or two layers have a closed form")
+    assert ran == ({used} if used else set())
 
 
 def test_every_field_of_a_config_is_an_option(capsys):
@@ -217,21 +248,16 @@ def test_an_unknown_option_or_command_is_bad_input(capsys, arguments):
 # --- a diverging run ---------------------------------------------------------------------------------
 
 
-def test_a_diverging_run_warns_keeps_its_history_and_fails(capsys, tmp_path):
-    run = {
-        "objective": "elbo",
-        "likelihood": "mean",
-        "shots": "exact",
-        "learning_rate": 2e15,
-        "n_hidden": 1,
-    }
-    assert main(["train", "--json", "--out", str(tmp_path), *options(run)]) == 1
+def test_a_diverging_run_warns_keeps_its_history_and_fails(capsys, monkeypatch, tmp_path):
+    lower_the_bound(monkeypatch)
+    run = options({**DIVERGES, "shots": "exact"})
+    assert main(["train", "--json", "--out", str(tmp_path), *run]) == 1
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert "1 of 1 seeds diverged" in found["warning"]
     assert found["warning"] in err
     history = pd.read_parquet(tmp_path / "history.parquet")
-    assert 0 < len(history) < 200
+    assert 0 < len(history) < 12
     assert f"at epoch {len(history) + 1}:" in err
     assert np.isfinite(history.to_numpy()).all()
 
@@ -288,9 +314,15 @@ def test_an_interrupted_run_says_so_and_has_the_code_of_a_signal(capsys, monkeyp
 def test_the_installed_command_prints_json_alone():
     command = Path(sys.executable).with_name("qhn")
     done = subprocess.run(
-        [command, "train", "--json", *SMALL], capture_output=True, text=True, timeout=120, env=os.environ
+        [command, "train", "--json", *SMALL],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=os.environ,
     )
     assert done.returncode == 0
     assert json.loads(done.stdout)["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
-    bad = subprocess.run([command, "train", "--epochs", "0"], capture_output=True, text=True, timeout=120)
+    bad = subprocess.run(
+        [command, "train", "--epochs", "0"], capture_output=True, text=True, timeout=SECONDS
+    )
     assert (bad.returncode, bad.stdout) == (2, "")

@@ -11,8 +11,8 @@ import pytest
 import qhn_core as qhn
 from qhn_core.execution import process_workers, run_chunk, shard_seeds, thread_workers, warm_up
 from qhn_core.training import advance, initial_state
+from tests import SECONDS
 
-SECONDS = 60
 LIBRARIES = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
 PARENT_ONLY = "a module that a forked child would have too"
 
@@ -133,7 +133,7 @@ def test_workers_do_not_run_the_file_of_the_main_module(tmp_path, monkeypatch):
     workers = process_workers(1)
     pool = workers.make()
     try:
-        assert pool.submit(abs, -3).result(timeout=60) == 3
+        assert pool.submit(abs, -3).result(timeout=SECONDS) == 3
     finally:
         pool.shutdown()
     assert sys.modules["__main__"] is main

@@ -1,9 +1,5 @@
-import multiprocessing
-import os
 import queue
-import signal
 import string
-import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 
 import numpy as np
@@ -13,21 +9,12 @@ import pytest
 import qhn_core as qhn
 from qhn_core import scheduler
 from qhn_core import service as service_module
-from qhn_core.execution import Workers, process_workers, thread_workers
-from qhn_core.jobs import Limits, ServerFullError, Status
+from qhn_core.execution import Workers, thread_workers
+from qhn_core.jobs import Job, Limits, ServerFullError, Status
 from qhn_core.service import JobService
 from qhn_core.training import advance, initial_state
-
-SECONDS = 60
-"""How long an awaited event may take before the test gives up; no test waits for that long."""
-DIVERGING = {
-    "learning_rate": 2e15,
-    "objective": "elbo",
-    "likelihood": "mean",
-    "shots": None,
-    "patience": 99,
-}
-"""Runs away after a few epochs."""
+from tests import SECONDS
+from tests.diverging import DIVERGES, lower_the_bound
 
 
 def small(**options):
@@ -146,6 +133,18 @@ def test_every_change_of_a_job_has_a_new_version(serve, hand):
     assert [*versions, job.version] == sorted({*versions, job.version})
 
 
+def test_a_chunk_is_one_change(serve, hand):
+    """However many parts it has: each change is a message to every view."""
+    service = serve(hand)
+    job = service.submit(small(n_seeds=27, n_layers=3))
+    assert len(job.parts) == 3
+    before = job.version
+    for _ in job.parts:
+        assert job.version == before
+        hand.run_chunk()
+    assert (job.version, job.epoch) == (before + 1, 1)
+
+
 def test_a_job_is_found_by_its_id_alone(serve, hand):
     service = serve(hand)
     job = service.submit(small())
@@ -202,6 +201,23 @@ def test_a_step_is_one_epoch(serve, hand):
         service.resume(job.id, n_epochs=1)
         assert hand.run_chunk()[2] == 1
         assert (job.status, job.epoch) == (Status.PAUSED, epoch)
+    service.resume(job.id)
+    hand.run_all(job)
+    assert_same_run(job, config)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_step_while_the_chunk_before_it_is_under_way_is_one_epoch_more(serve, hand, epochs):
+    service, config = serve(hand), small()
+    job = service.submit(config, paused=not epochs)
+    before = hand.next_chunk()
+    assert before[2][2] == epochs
+    service.pause(job.id)
+    service.resume(job.id, n_epochs=1)
+    finish(before)
+    assert (job.status, job.epoch) == (Status.RUNNING, epochs)
+    assert hand.run_chunk()[2] == 1
+    assert (job.status, job.epoch) == (Status.PAUSED, epochs + 1)
     service.resume(job.id)
     hand.run_all(job)
     assert_same_run(job, config)
@@ -411,9 +427,10 @@ def test_a_pool_that_broke_while_idle_is_rebuilt():
 
 
 @pytest.mark.parametrize("options", [{}, {"epochs": 200}])
-def test_a_diverging_run_says_so_and_keeps_its_history(serve, options):
+def test_a_diverging_run_says_so_and_keeps_its_history(serve, monkeypatch, options):
+    lower_the_bound(monkeypatch)
     service = serve()
-    config = small(**{**DIVERGING, **options, "seed": 0, "n_seeds": 1})
+    config = small(**{**DIVERGES, **options})
     job = service.wait(service.submit(config).id, SECONDS)
     assert job.status == Status.DIVERGED
     assert "diverged" in job.message
@@ -442,7 +459,7 @@ def test_the_memory_is_checked_even_where_no_limit_is_set(serve, hand):
     ("options", "words"),
     [
         ({"dataset": "digits", "shots": None}, ["68 qubits", "no network on digits", "by shots"]),
-        ({"dataset": "digits", "n_layers": 2}, ["68 qubits", "n_layers=2 by 1"]),
+        ({"dataset": "digits", "n_layers": 3}, ["68 qubits", "n_layers=3 by 1 or 2"]),
         ({"n_hidden": 9, "shots": None}, ["38 qubits", "n_hidden may be 1 to 5", "by shots"]),
         ({"n_hidden": 9, "simulator": "cirq"}, ["38 qubits", "'cirq' by 'auto'"]),
         ({"dataset": "digits", "n_hidden": 16}, ["1058 qubits", "at most 1000", "may be 1 to 15"]),
@@ -523,7 +540,7 @@ def test_a_long_run_does_not_hold_up_a_short_one(serve, hand):
 
 def test_a_run_of_many_seeds_lets_others_in_between_its_parts(serve, hand):
     service = serve(hand)
-    many = service.submit(small(n_seeds=60, n_layers=2))
+    many = service.submit(small(n_seeds=27, n_layers=3))
     first = hand.next_chunk()
     assert len(many.parts) == 3
     single = service.submit(small(n_seeds=1))
@@ -533,32 +550,9 @@ def test_a_run_of_many_seeds_lets_others_in_between_its_parts(serve, hand):
 
 
 def test_chunks_of_a_live_run_are_short(serve):
-    """Two epochs: 50 ms at 40 epochs a second; the first chunk, whose cost is unknown, is one."""
-    hand = ByHand()
-    job = serve(hand).submit(small())
+    """Two epochs: 50 ms at 40 epochs a second; one where an epoch's cost is not known, or is more."""
+    service, job = serve(ByHand()), Job(small(), [])
     sizes = []
-    while not job.final:
-        sizes.append(hand.run_chunk()[2])
-    assert sizes == [1, 2, 2, 2, 2]
-
-
-# --- real processes ----------------------------------------------------------------------------------
-
-
-def test_a_worker_process_killed_in_the_middle_changes_no_number():
-    """With a spawned process: SIGKILL while it trains, a new worker, the same bits."""
-    config = small(epochs=30)
-    before = set(multiprocessing.active_children())
-    service = JobService(process_workers(1))
-    try:
-        job = service.submit(config)
-        while job.epoch < 4:
-            time.sleep(0.01)
-        [first] = set(multiprocessing.active_children()) - before
-        os.kill(first.pid, signal.SIGKILL)
-        assert service.wait(job.id, SECONDS).status == Status.DONE
-        [second] = set(multiprocessing.active_children()) - before
-    finally:
-        service.shutdown()
-    assert second.pid != first.pid
-    assert_same_run(job, config)
+    for job.epoch_seconds in (None, 1e-4, 0.025, 0.026, 10):
+        sizes.append(service._chunk_epochs(job))
+    assert sizes == [1, 2, 2, 1, 1]

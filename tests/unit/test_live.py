@@ -11,6 +11,7 @@ import qhn_core as qhn
 from qhn_core.execution import run_chunk, shard_seeds
 from qhn_core.jobs import Job, Status
 from qhn_core.live import message_text
+from tests.diverging import DIVERGES, lower_the_bound
 
 RUNS = {
     "sampled SELBO": {},
@@ -29,6 +30,7 @@ def small(**options):
 def go_on(job, n_epochs):
     """What the JobService does with the chunk that comes back."""
     job.plan_chunk(n_epochs)
+    job.waiting.clear()
     job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.parts)}
     job.finish_chunk(workers=1)
     job.status = Status.DONE if job.state.epoch >= job.config.epochs else Status.RUNNING
@@ -323,9 +325,9 @@ def test_the_snapshot_draws_the_circuit_of_the_run():
     assert message["circuit"].count("data-gate") == 2 * 2 * 6
 
 
-def test_a_run_whose_seeds_all_diverged_can_be_shown():
-    config = small(objective="elbo", learning_rate=2e15, likelihood="mean", shots=None, n_seeds=1, seed=0)
-    job = job_at(config, 12)
+def test_a_run_whose_seeds_all_diverged_can_be_shown(monkeypatch):
+    lower_the_bound(monkeypatch)
+    job = job_at(small(**DIVERGES), 12)
     assert job.state.diverged_at.all()
     epoch, message = read(job)
     assert epoch == job.state.diverged_at[0] - 1 > 0

@@ -6,11 +6,11 @@ import numpy as np
 import oracles
 import pytest
 
-from qhn_core import LandscapeConfig, RunConfig, scan_landscape
-from qhn_core import store as store_module
+from qhn_core import LandscapeConfig, RunConfig, scan_landscape, stored_scans
 from qhn_core.landscape import scan_in_stages
 from qhn_core.scans import GRIDS, load_scan, pack_scan, save_scan, scan_table
-from qhn_core.store import SCHEMA, RunStore, StoreError
+from qhn_core.store import RunStore
+from qhn_core.store_file import SCHEMA, StoreError
 from qhn_core.stored_scans import scan_with_store
 
 CONFIG = RunConfig(n_hidden=1, epochs=5, regularization=3.0, bandwidth=1.1)
@@ -147,7 +147,7 @@ def test_the_store_keeps_scans(tmp_path, store, scan, partial):
 
 def test_old_scans_make_room_for_new_ones(monkeypatch, store, scan):
     size = len(pack_scan(scan))
-    monkeypatch.setattr(store_module, "MAX_SCANS_BYTES", int(2.5 * size))
+    monkeypatch.setattr(stored_scans, "MAX_SCANS_BYTES", int(2.5 * size))
     scans = [type(scan)(**{**vars(scan), "seed_row": k}) for k in range(4)]
     for one in (*scans[:2], scans[0], *scans[2:]):  # the first is renewed
         store.save_scan(one)

@@ -1,0 +1,125 @@
+"""Files of arrays (npz) and zip files, read without trust: nothing is ever pickled.
+
+Sizes, names, shapes and kinds are checked before anything is unpacked, and what is wrong is a ValueError
+that names the member, what was found there and what is allowed.
+"""
+
+import io
+import math
+import stat
+import zipfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layout = dict[str, tuple[Any, tuple[int, ...]]]
+"""dtype and shape of each array of an npz file; the shape (-1,) is any length."""
+
+
+def pack_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
+    """An npz file that `np.load` reads; raises ValueError for an array of Python objects."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:  # not compressed, as by np.savez; with checksums
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+                np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def unpack_arrays(data: bytes, layout: Layout, where: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file that has exactly this layout; raises ValueError for any other."""
+    names = {f"{name}.npy": len(data) for name in layout}
+    members = read_members(data, names, len(data), where, methods=(zipfile.ZIP_STORED,))
+    return {
+        name: _read_npy(members[f"{name}.npy"], np.dtype(dtype), shape, f"{where}: {name}")
+        for name, (dtype, shape) in layout.items()
+    }
+
+
+def _read_npy(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> NDArray[Any]:
+    """The array, of this dtype and shape.
+
+    Not np.load: that allocates what the header says before it looks for the data.
+    """
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise ValueError(f"npy version {version}; allowed: (1, 0)")
+        found_shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
+    except Exception as error:  # the header is a Python literal: its parser fails in many ways
+        raise ValueError(f"{where}: not an array: {str(error)[:200]}") from error
+    size = len(content) - stream.tell()
+    shape = (size // dtype.itemsize,) if shape == (-1,) else shape
+    if (found_shape, fortran, found) != (shape, False, dtype):
+        order = ", Fortran order" if fortran else ""
+        raise ValueError(
+            f"{where}: found shape {found_shape}, {found}{order}; allowed: {shape}, {dtype} in C order"
+        )
+    if size != dtype.itemsize * math.prod(shape):
+        raise ValueError(
+            f"{where}: found {size} bytes of data; shape {shape} of {dtype} needs another number"
+        )
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape).copy()
+
+
+def read_members(
+    data: bytes,
+    allowed: dict[str, int],
+    budget: int,
+    where: str,
+    methods: tuple[int, ...] = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+) -> dict[str, bytes]:
+    """The members of a zip file that holds exactly the `allowed` ones (name: most bytes).
+
+    budget: most bytes in all, unpacked. Never uses more memory than that, whatever the file says.
+    Raises ValueError, and no other error, where anything is not as it should be.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            names = [entry.orig_filename for entry in entries]  # filename stops at a NUL
+            if sorted(names) != sorted(allowed):
+                found = ", ".join(name[:60] for name in names[: len(allowed) + 1])
+                raise ValueError(
+                    f"{where}: found members {found!r}; allowed: {', '.join(allowed)}, once each"
+                )
+            for entry in entries:
+                _check_entry(entry, allowed[entry.orig_filename], methods, where)
+            if (total := sum(entry.file_size for entry in entries)) > budget:
+                raise ValueError(f"{where}: unpacks to {total} bytes; allowed: {budget}")
+            return {entry.orig_filename: _read_entry(archive, entry, where) for entry in entries}
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile has no closed list of what a bad file makes it raise
+        raise ValueError(f"{where}: not a sound zip file: {str(error)[:200]}") from error
+
+
+def _check_entry(entry: zipfile.ZipInfo, most: int, methods: tuple[int, ...], where: str) -> None:
+    """What the directory of the zip says of one member; raises ValueError where it is not allowed."""
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    problem = ""
+    if kind not in (0, stat.S_IFREG):
+        problem = f"is not a plain file (type {kind:o}); links and folders are not allowed"
+    elif entry.flag_bits & 0x41:
+        problem = "is encrypted; that is not allowed"
+    elif entry.compress_type not in methods:
+        problem = f"has compression {entry.compress_type}; allowed: {', '.join(map(str, methods))}"
+    elif entry.file_size > most:
+        problem = f"unpacks to {entry.file_size} bytes; allowed: {most}"
+    if problem:
+        raise ValueError(f"{where}: {entry.orig_filename} {problem}")
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> bytes:
+    declared = entry.file_size
+    # zipfile cuts a member off at its declared size. Let it go a block beyond, and ask for one byte
+    # more, so that a header that lies shows, without unpacking all that lies behind it.
+    entry.file_size = declared + 65_536
+    with archive.open(entry) as member:
+        content = member.read(declared + 1)
+    if len(content) != declared:
+        found = "more" if len(content) > declared else f"{len(content)} bytes"
+        raise ValueError(f"{where}: {entry.orig_filename} holds {found}; its header says {declared} bytes")
+    return content

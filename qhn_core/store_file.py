@@ -1,0 +1,204 @@
+"""The SQLite file that runs and scans are kept in: its tables, its locks, and its errors in words.
+
+What is saved at once is saved in one transaction, so a crash at any moment leaves either the last
+checkpoint or the next.
+"""
+
+import errno
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+SCHEMA_VERSION = 2
+"""Goes up when the tables, HISTORY_COLUMNS or the fields of TrainingState change."""
+BUSY_SECONDS = 10.0
+"""How long to wait for another process that is writing."""
+SCHEMA = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, config TEXT NOT NULL, hash TEXT NOT NULL, words TEXT NOT NULL,
+    status TEXT NOT NULL, message TEXT NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL,
+    seconds REAL NOT NULL, versions TEXT NOT NULL, imported INTEGER NOT NULL);
+CREATE INDEX runs_by_hash ON runs (hash);
+CREATE TABLE states (
+    run_id TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+    epoch INTEGER NOT NULL, npz BLOB NOT NULL);
+CREATE TABLE chunks (
+    run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    first_epoch INTEGER NOT NULL, last_epoch INTEGER NOT NULL,
+    test_bce REAL, test_accuracy REAL, npz BLOB NOT NULL,
+    PRIMARY KEY (run_id, first_epoch));
+"""
+"""Version 1. test_bce and test_accuracy are means over the seeds at the last epoch of the chunk."""
+SCANS_SCHEMA = "CREATE TABLE scans (key TEXT PRIMARY KEY, updated TEXT NOT NULL, npz BLOB NOT NULL)"
+SCHEMAS = {1: SCHEMA, 2: SCANS_SCHEMA}
+"""What each version adds to the one before."""
+WRITABLE = "Make the folder writable, or set QHN_HOME to one that is"
+DAMAGED = (
+    "The file is damaged and was left as it is. To start an empty store, move it away, together with the "
+    "files beside it that end in -wal and -shm"
+)
+OTHERWISE = "The store cannot be used as it is. Set QHN_HOME to another folder to start an empty one"
+ADVICE = {
+    sqlite3.SQLITE_FULL: "Free some space, or set QHN_HOME to a folder on another disk",
+    sqlite3.SQLITE_IOERR: "The disk failed, or is full. Set QHN_HOME to a folder on another disk",
+    sqlite3.SQLITE_READONLY: WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: WRITABLE,
+    sqlite3.SQLITE_PERM: WRITABLE,
+    sqlite3.SQLITE_BUSY: "Another program is writing to it. Close that one, or try again",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
+
+
+class StoreError(RuntimeError):
+    """The store cannot be used, or not now: what happened, to which file, and what to do."""
+
+
+class RunLostError(StoreError):
+    """One run or scan cannot be saved or read; the others can."""
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def default_folder() -> Path:
+    """QHN_HOME, or the folder for data that this system gives its user."""
+    if home := os.environ.get("QHN_HOME"):
+        return Path(home).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "qhn"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "qhn"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "qhn"
+
+
+class StoreFile:
+    """One file, runs.sqlite3, for all threads and processes that want it.
+
+    folder: where the file is, made if missing; default: `default_folder()`. Not on a network
+    drive, where SQLite's write-ahead log does not work. Every method raises StoreError where the
+    file cannot be used; then nothing was written. Opening changes nothing that the file holds; to a
+    file of an older version it adds the tables that are new.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        try:
+            self.path = (folder or default_folder()) / "runs.sqlite3"
+        except RuntimeError as error:  # a user without a home
+            raise StoreError(f"no folder for the runs: {error}. Set QHN_HOME to one") from error
+        self._lock = threading.RLock()
+        self._claim: sqlite3.Connection | None = None
+        with _explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # One connection for all threads, behind the lock; transactions are begun by hand.
+            self._db = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._open()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _open(self) -> None:
+        self._db.row_factory = sqlite3.Row
+        # Tables first, version second: another process may be making them, both at once.
+        tables = self._one("SELECT count(*) FROM sqlite_master")
+        found = self._one("PRAGMA user_version")
+        if found > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path}: written by a newer version of qhn (schema {found}; this one knows up to "
+                f"{SCHEMA_VERSION}), and left as it is. Update qhn, or set QHN_HOME to another folder"
+            )
+        if tables and not found:
+            raise StoreError(f"{self.path}: another program's SQLite file, left as it is. {OTHERWISE}")
+        if (problem := self._one("PRAGMA quick_check(1)")) != "ok":
+            raise StoreError(f"{self.path}: {problem}. {DAMAGED}")
+        self._switch_to_write_ahead_log()
+        # NORMAL: no wait for the disk at each commit. A killed process loses nothing, since the
+        # system has the data; a power cut may lose the last checkpoints, whole ones, never the file.
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction() as db:
+            for added in range(self._one("PRAGMA user_version") + 1, SCHEMA_VERSION + 1):
+                for statement in SCHEMAS[added].split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {added}")
+
+    def _switch_to_write_ahead_log(self) -> None:
+        """So that readers never wait for the writer. SQLite does not wait for this lock, so we do."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def claim(self) -> bool:
+        """Become the server of this folder, until this store is closed; False where another one lives.
+
+        A lock of SQLite's on a file beside the runs: it ends with the process, however that ends.
+        """
+        lock = self.path.with_name("server.lock")
+        with self._lock, _explained(lock):
+            self._claim = sqlite3.connect(lock, timeout=0, isolation_level=None, check_same_thread=False)
+            try:
+                self._claim.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                self._claim.close()
+                if not _is_busy(error):
+                    raise
+                return False
+            return True
+
+    def close(self) -> None:
+        """Close the file; harmless twice."""
+        with self._lock, _explained(self.path):
+            self._db.close()
+            if self._claim is not None:
+                self._claim.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _one(self, query: str, *values: Any) -> Any:
+        return self._db.execute(query, values).fetchone()[0]
+
+    @contextmanager
+    def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """All of the block or nothing of it; IMMEDIATE, since a read that turns into a write can fail."""
+        with self._lock, _explained(self.path):
+            self._db.execute(f"BEGIN {mode}")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled back already
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of the file system, as StoreErrors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF  # the rest is detail
+        raise StoreError(f"{path}: {error}. {ADVICE.get(code, OTHERWISE)}") from error
+    except OSError as error:
+        code = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_CANTOPEN
+        raise StoreError(f"{path}: {error.strerror}. {ADVICE[code]}") from error
