@@ -22,12 +22,13 @@ function createLiveRun(parent) {
   const epoch = element("span", { class: "epoch" });
   const note = element("span", { class: "note", text: "reconnecting", hidden: "" });
   const numbers = element("dl", { class: "numbers" });
-  const config = element("p", { class: "config" });
-  const message = element("p", { class: "message", hidden: "" });
+  const config = element("span", { class: "config" });
+  const message = element("span", { class: "message", hidden: "" });
   const fill = element("i");
   const bar = element("div", { class: "bar", role: "progressbar", "aria-label": "Epochs", "aria-valuemin": 0 }, fill);
   const head = element("header", { class: "head" },
-    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, epoch, note), numbers), config, message, bar);
+    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, epoch, note), numbers),
+    element("p", { class: "about" }, config, message), bar);
   const placeholder = element("p", { class: "placeholder" });
   const circuit = element("div", { class: "circuit", role: "img", "aria-label": "Circuit, gates shaded by gradient magnitude", hidden: "" });
 
@@ -67,12 +68,22 @@ function createLiveRun(parent) {
     for (const chart of dirty) {
       chart.dirty = false;
       chart.layout.datarevision = ++chart.revision;
-      Plotly.react(chart.div, chart.data, chart.layout, PLOT_CONFIG);
+      showSinglePoints(chart.data);
+      // Plotly's `react` keeps the room that an axis had for the data of another run.
+      (chart.fresh ? Plotly.newPlot : Plotly.react)(chart.div, chart.data, chart.layout, PLOT_CONFIG);
+      chart.fresh = false;
       chart.drawnAt = performance.now();
       if (chart.drawnAt - start > FRAME_BUDGET_MS) break;
     }
     root.setAttribute("data-draws", ++draws);
     return dirty.some((chart) => chart.dirty);
+  }
+
+  // A line of one point is no line: after the first epoch there is a dot.
+  function showSinglePoints(traces) {
+    for (const trace of traces) {
+      if (trace.mode?.startsWith("lines") && trace.line?.width) trace.mode = trace.x?.length === 1 ? "lines+markers" : "lines";
+    }
   }
 
   function chooseBoundary(value) {
@@ -104,8 +115,13 @@ function createLiveRun(parent) {
   }
 
   function onSnapshot(snapshot) {
+    const another = run !== (snapshot.run ?? null);
     run = snapshot.run ?? null;
-    for (const [name, figure] of Object.entries(snapshot.figures ?? {})) if (charts[name] && figure) setFigure(charts[name], figure);
+    for (const [name, figure] of Object.entries(snapshot.figures ?? {})) {
+      if (!charts[name] || !figure) continue;
+      charts[name].fresh ||= another;
+      setFigure(charts[name], figure);
+    }
     if (snapshot.circuit !== undefined) setCircuit(snapshot.circuit);
     if (snapshot.shades) setShades(snapshot.shades);
     root.classList.remove("waiting");
@@ -173,13 +189,12 @@ function createLiveRun(parent) {
         element("dd", {}, element("span", { class: "value", "data-number": item.label }),
           element("small", { "data-reference": item.label })))));
     }
-    const short = referenceLabel.split(/\s+/).filter(Boolean).map((part) => part[0].toUpperCase()).join("");
+    const minus = (text) => String(text).replace(/^-/, "−");
     items.forEach((item, index) => {
       const [value, reference] = numbers.children[index].lastElementChild.children;
       const known = item.reference !== undefined && item.reference !== null && item.reference !== "";
-      setText(value, String(item.value ?? "–"));
-      setText(reference, known ? `${short} ${item.reference}`.trim() : "");
-      if (referenceLabel) setAttribute(reference, "title", referenceLabel);
+      setText(value, minus(item.value ?? "–"));
+      setText(reference, known ? `${referenceLabel} ${minus(item.reference)}`.trim() : "");
     });
   }
 
@@ -281,8 +296,6 @@ function createLiveRun(parent) {
     update({ data, setTriggerValue }) {
       data = data ?? {};
       themes.check();
-      if (data.height_hint) root.style.setProperty("--rows", `${Math.max(480, data.height_hint - 100)}px`);
-      else root.style.removeProperty("--rows");
       if (!Plotly && data.plotly_url) {
         loadPlotly(data.plotly_url).then((library) => {
           if (destroyed || Plotly) return;

@@ -94,6 +94,7 @@ def _layout(config: RunConfig, left: str, right: str | None) -> dict[str, Any]:
     layout: dict[str, Any] = {
         "hovermode": "x unified",
         "margin": {"l": 56, "r": 56 if right else 16, "t": 8, "b": 38},
+        "showlegend": True,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
         "xaxis": {"title": {"text": "epoch"}, "range": [0, config.epochs]},
         "yaxis": {"title": {"text": left}},
@@ -312,7 +313,7 @@ def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], 
         },
     ]
     layout = {
-        "margin": {"l": 48, "r": 8, "t": 8, "b": 96},
+        "margin": {"l": 48, "r": 8, "t": 8, "b": 12 + 6 * max(map(len, names))},
         "hovermode": "closest",
         "xaxis": {
             "type": "category",

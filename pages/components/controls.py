@@ -290,6 +290,7 @@ def _number(
 
 
 def _presets() -> None:
+    st.markdown(":small[Presets]")
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, (text, values) in PRESETS.items():
             st.button(name, help=text, on_click=want, args=(values,), width="stretch")
@@ -307,10 +308,15 @@ def _initial_angles() -> tuple[float, ...] | None:
 def report_link() -> bool:
     """Say what the address of this page asked for that it could not give; whether there was anything."""
     problems = st.session_state.get("link_problems", [])
+    lost = st.session_state.get("lost")
+    if lost:
+        st.warning(
+            f"This server does not have the run {lost}. Train makes a run of the controls as they stand."
+        )
     if problems:
         lines = "\n".join(f"- {p}" for p in problems)
         st.warning(f"This link asks for what is not on offer:\n{lines}\n\nDefaults are used in its place.")
-    return bool(problems)
+    return bool(problems or lost)
 
 
 def _check_link(chosen: dict[str, Any]) -> None:
