@@ -414,9 +414,13 @@ function createLandscape(parent) {
     place(hSlider, hNotches, h, figures(h));
     const e = Math.exp(-1 / (h * h));
     const ratio = (1 + e) / (1 - e);
-    setText(charts.weights.guidance, `Bars: two bits weigh 1/${ratio < 1e5 ? figures(ratio) : "∞"} of one at h = ${figures(h)}. Circles: W, squared correlations at ${hover === null ? "θ*" : "the pointer"}.`);
+    setText(charts.weights.guidance, `Bars: two bits weigh 1/${ratio < 1e5 ? figures(ratio) : "∞"} of one at h = ${figures(h)}. Circles: W, squared correlations at ${hover === null ? centreName() : "the pointer"}.`);
     setText(charts.kernel.guidance, `Similarity of two networks that differ in d bits: it falls to 1/e at d = h² = ${figures(h * h)}.`);
     showReadouts();
+  }
+
+  function centreName() {
+    return (inputs.points ?? [["θ*", 0, 0]]).find(([, x, y]) => x === 0 && y === 0)?.[0] ?? "the centre";
   }
 
   function showReadouts() {
@@ -426,8 +430,7 @@ function createLandscape(parent) {
     setText(hint, chosen === null
       ? "Click a point to see its networks below, and to train from there."
       : `Chosen: (${share(axis[chosen % nx])}, ${share(axis[Math.floor(chosen / nx)])}). Its networks are below.`);
-    const atCentre = (inputs.points ?? [["θ*", 0, 0]]).find(([, x, y]) => x === 0 && y === 0)?.[0] ?? "the centre";
-    const place = hover === null ? `at ${atCentre}` : `at (${share(axis[index % nx])}, ${share(axis[Math.floor(index / nx)])})`;
+    const place = hover === null ? `at ${centreName()}` : `at (${share(axis[index % nx])}, ${share(axis[Math.floor(index / nx)])})`;
     for (const name of OBJECTIVES) setText(charts[name].readout, `${place}: ${figures(root.landscapeValues[name][index], 4)} nats`);
   }
 

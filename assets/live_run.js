@@ -6,6 +6,7 @@ const CHARTS = [
 ];
 const FINAL_STATES = new Set(["done", "diverged", "failed", "cancelled"]);
 const BOUNDARY_VIEWS = [["0", "mean"], ["1", "uncertainty"], ["2", "most probable"]];
+const BOUNDARY_GUIDANCE = [null, "how far its sampled networks disagree.", "the one network with the largest q."];
 const FRAME_BUDGET_MS = 28;
 const MAX_RETRIES = 6;
 const views = new WeakMap();
@@ -88,6 +89,7 @@ function createLiveRun(parent) {
 
   function chooseBoundary(value) {
     boundaryView = Number(value);
+    if (status) showGuidance();
     if (!charts.boundary.data) return;
     applyBoundary();
     markDirty(charts.boundary);
@@ -177,8 +179,15 @@ function createLiveRun(parent) {
     fill.style.transform = `scaleX(${share})`;
     setAttribute(bar, "aria-valuemax", status.epochs ?? 0);
     setAttribute(bar, "aria-valuenow", status.epoch ?? 0);
-    for (const [name, text] of Object.entries(status.guidance ?? {})) if (charts[name]) setText(charts[name].guidance, text ?? "");
+    showGuidance();
     showNumbers(status.numbers ?? [], status.reference_label ?? "");
+  }
+
+  function showGuidance() {
+    for (const [name, text] of Object.entries(status.guidance ?? {})) {
+      const other = name === "boundary" ? BOUNDARY_GUIDANCE[boundaryView] : null;
+      if (charts[name]) setText(charts[name].guidance, other ? `${text.split(":")[0]}: ${other}` : text ?? "");
+    }
   }
 
   function showNumbers(items, referenceLabel) {

@@ -37,12 +37,13 @@ def offline_page(_data: dict[str, Any], key: str) -> str:
 def plane_controls(config: RunConfig) -> LandscapeConfig:
     """Which plane, how wide and how fine; all in the URL."""
 
-    def number(label: str, key: str, low: Any, high: Any, first: Any, step: Any, text: str) -> Any:
+    def number(label: str, key: str, *low_high_first_step: Any, **options: Any) -> Any:
         return st.number_input(
-            label, low, high, first, step, key=key, bind="query-params", help=text, width=140
+            label, *low_high_first_step, key=key, bind="query-params", width=140, **options
         )
 
     chosen = st.selectbox("Plane", PLANES, key="plane", bind="query-params", help=PLANE_HELP, width=180)
+    drawn = chosen in ("random", "random-ry", "gradient")
     gates = [f"RY q{q + 1} L{k + 1}" for k in range(config.n_layers) for q in range(config.n_qubits)]
     picks = [0, 1]
     if chosen == "gates":
@@ -53,9 +54,10 @@ def plane_controls(config: RunConfig) -> LandscapeConfig:
     return LandscapeConfig(
         plane=chosen,
         gates=tuple((pick // config.n_qubits, 0, pick % config.n_qubits) for pick in picks),
-        radius=np.pi * number("Radius, π", "radius", 0.1, 10.0, 2.0, 0.5, "Half the side of the plane."),
-        resolution=number("Points", "resolution", 11, 101, 41, 10, "Grid points along a side."),
-        seed=number("Seed", "plane_seed", 0, 10**6, 0, 1, "Of random directions."),
+        radius=np.pi
+        * number("Radius, π", "radius", 0.1, 10.0, 2.0, 0.5, help="Half the side of the plane."),
+        resolution=number("Points", "resolution", 11, 101, 41, 10, help="Grid points along a side."),
+        seed=number("Seed", "plane_seed", 0, 10**6, 0, 1, help="Of random directions.", disabled=not drawn),
     )
 
 

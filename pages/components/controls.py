@@ -21,6 +21,8 @@ QUARTERS = {
 BANDWIDTHS = sorted({*(0.25 * k for k in range(1, 25)), 7.0, 8.0, 10.0, 12.0, 14.0, 20.0, *QUARTERS})
 PAGE_DEFAULTS = {"n_seeds": 8}
 """Where the page starts from something else than RunConfig: enough seeds for a band."""
+START_OF_IMAGES = {"n_hidden": 2, "n_seeds": 2, "epochs": 100, "learning_rate": 0.03, "patience": 10}
+"""Where the page starts when digits are chosen: 134 qubits; at η = 1 their angles only wander."""
 NOT_FIELDS = {
     *("run", "pins", "embed", "embed_options"),
     *("plane", "radius", "resolution", "plane_seed", "path", "arrows", "look"),
@@ -150,9 +152,10 @@ def _main_controls() -> dict[str, Any]:
         required=True,
         label_visibility="collapsed",
         width="stretch",
-        on_change=_keep_at_quarter,
+        on_change=_choose_dataset,
         **_bound("dataset"),
     )
+    st.session_state.drawn_dataset = chosen["dataset"]
     chosen["objective"] = st.segmented_control(
         "Objective",
         get_args(Objective),
@@ -204,6 +207,19 @@ def _hidden_in_link() -> int:
     text = st.session_state.link.get("n_hidden", "")
     offered = [str(n) for n in range(1, MOST_HIDDEN + 1)]
     return int(text) if text in offered else int(default("n_hidden"))
+
+
+def _choose_dataset() -> None:
+    """Controls that stood where the former data start go where the new ones do."""
+
+    def start(dataset: str, field: str) -> Any:
+        return START_OF_IMAGES[field] if dataset == "digits" else default(field)
+
+    before, now = st.session_state.drawn_dataset, st.session_state.dataset
+    for field in START_OF_IMAGES:
+        if st.session_state[field] == start(before, field):
+            st.session_state[field] = start(now, field)
+    _keep_at_quarter()
 
 
 def _keep_at_quarter() -> None:
