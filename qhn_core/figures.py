@@ -154,7 +154,7 @@ def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: 
             "xanchor": "right",
             "yanchor": "bottom",
             "showarrow": False,
-            "text": f"{label} {level:.1f}",
+            "text": f"{label} {level:.1f}".replace("-", "−"),
             "font": {"size": 11},
         }
     ]
@@ -183,7 +183,9 @@ def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
     color = OBJECTIVE_COLORS[config.objective]
     data = band(stats, "gradient_magnitude", "mean |∂L/∂θ|", color)
     rate = stats["learning_rate_mean"].tolist()
-    data.append(line_trace(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", width=1.5))
+    data.append(
+        line_trace(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", dash="dot", width=1.5)
+    )
     layout = _layout(config, "mean |∂L/∂θ|, nats per radian", "learning rate η")
     layout["yaxis"]["rangemode"] = "tozero"
     layout["yaxis2"].update({"type": "log", "dtick": 3, "exponentformat": "power"})

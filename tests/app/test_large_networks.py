@@ -40,7 +40,7 @@ def test_digits_are_chosen_and_trained_by_hand(visit):
     assert page.value("bandwidth") == 33.5
     page.press("Train")
     assert page.job.config == qhn.RunConfig(
-        dataset="digits", n_hidden=2, epochs=2, n_seeds=2, shots=10, learning_rate=0.03, patience=10
+        dataset="digits", n_hidden=2, epochs=2, n_seeds=2, shots=10, learning_rate=0.1, patience=5
     )
     assert page.rested.status == Status.DONE
 
@@ -51,7 +51,7 @@ def test_digits_start_where_they_learn_and_what_was_set_by_hand_stays(visit):
     values = lambda: [page.value(name) for name in names]  # noqa: E731
     assert values() == [3, 8, 2, 1.0, 3]
     page.set(dataset="digits")
-    assert values() == [2, 2, 2, 0.03, 10]
+    assert values() == [2, 2, 2, 0.1, 5]
     assert page.value("bandwidth") == 134 / 4
     page.set(patience=7, dataset="rings")
     assert values() == [3, 8, 2, 1.0, 7]
