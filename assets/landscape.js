@@ -2,18 +2,18 @@ const OBJECTIVES = ["mle", "elbo", "selbo"];
 const PANEL_MARGIN = { l: 44, r: 58, t: 10, b: 36, autoexpand: false };
 const SCENE_MARGIN = { l: 0, r: 58, t: 0, b: 4, autoexpand: false };
 const SMALL_MARGIN = { l: 52, r: 10, t: 6, b: 36, autoexpand: false };
-const CAMERA = { eye: { x: 1.7, y: -1.7, z: 1.2 }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.12 } };
+const CAMERA = { eye: { x: 1.85, y: -1.85, z: 1.3 }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.12 } };
 const SMALLEST_WEIGHT = 1e-12;
 const FRAME_BUDGET_MS = 16;
 const SLOW_PANEL_MS = 14;
 const SETTLE_MS = 180;
 const views = new WeakMap();
 
-const LAMBDAS = [0, ...Array.from({ length: 121 }, (_, i) => Number((10 ** (-3 + i / 20)).toPrecision(6)))];
+const LAMBDAS = [0, ...Array.from({ length: 121 }, (_, i) => Number((10 ** (-3 + i / 20)).toPrecision(3)))];
 
 function bandwidthNotches(n) {
   const low = 0.25, high = Math.max(14, n), quarter = n / 4, count = 200;
-  const notches = Array.from({ length: count + 1 }, (_, i) => Number((low * (high / low) ** (i / count)).toPrecision(4)));
+  const notches = Array.from({ length: count + 1 }, (_, i) => Number((low * (high / low) ** (i / count)).toPrecision(3)));
   notches[nearest(notches, quarter)] = quarter;
   return notches;
 }
@@ -60,7 +60,7 @@ function slider(label, symbol, onInput, onChange, onRest) {
 function createLandscape(parent) {
   const host = parent.host ?? parent;
   let component = null, Plotly = null, sizes = null, destroyed = false, draws = 0;
-  let mode = "heatmap", shared = false, dragging = false, light = false, slow = false, settling = 0, hover = null;
+  let mode = "heatmap", shared = false, dragging = false, light = false, slow = false, settling = 0, hover = null, chosen = null;
   let path = null, field = null;
   let inputs = {}, axis = null, nx = 0, ny = 0, n = 0, ell = null, entropy = null, correlators = null, centre = 0;
   let lambda = 1, h = 1, hNotches = [1], grid = 0;
@@ -68,7 +68,7 @@ function createLandscape(parent) {
   let camera = structuredClone(CAMERA), syncing = false, pendingCamera = null;
   const stale = new Set();
 
-  const lambdaSlider = slider("regularization", "λ", () => moved("lambda"), released, rested);
+  const lambdaSlider = slider("regularisation", "λ", () => moved("lambda"), released, rested);
   const hSlider = slider("kernel bandwidth", "h", () => moved("h"), released, rested);
   lambdaSlider.input.max = LAMBDAS.length - 1;
   hSlider.mark.textContent = "n/4";
@@ -90,6 +90,7 @@ function createLandscape(parent) {
     panels.append(element("section", { class: "panel", "data-objective": name }, element("div", { class: "title" }, heading, trained), div, readout));
     charts[name] = { name, div, readout, trained };
   }
+  const hint = element("p", { class: "at" });
   const small = element("div", { class: "small" });
   for (const [name, title] of [["weights", "Kernel weight of correlators"], ["kernel", "Kernel"]]) {
     const div = element("div", { class: "chart", "data-chart": name, role: "group", "aria-label": `${title}, chart` });
@@ -98,7 +99,7 @@ function createLandscape(parent) {
     charts[name] = { name, div, guidance };
   }
   const message = element("p", { class: "placeholder" });
-  const root = element("div", { class: "qhn landscape waiting", "data-draws": 0 }, controls, caption, panels, small, message);
+  const root = element("div", { class: "qhn landscape waiting", "data-draws": 0 }, controls, caption, panels, hint, small, message);
   root.landscapeValues = null;
   parent.append(root);
 
@@ -138,7 +139,7 @@ function createLandscape(parent) {
       hSlider.input.max = hNotches.length - 1;
       hSlider.mark.style.setProperty("--at", nearest(hNotches, n / 4) / (hNotches.length - 1));
       root.landscapeValues = Object.fromEntries(OBJECTIVES.map((name) => [name, new Float64Array(nx * ny)]));
-      hover = null;
+      hover = chosen = null;
       grid++;
     }
     root.landscapeValues.mle.set(ell);
@@ -213,6 +214,19 @@ function createLandscape(parent) {
     return (inputs.points ?? [["θ*", 0, 0]]).map(([, x, y]) => values[nearest(axis, y) * nx + nearest(axis, x)]);
   }
 
+  function ringAt(index) {
+    if (index === chosen) return;
+    chosen = index;
+    for (const name of OBJECTIVES) charts[name].rebuild = true;
+    refresh(OBJECTIVES);
+  }
+
+  // The point that was clicked, as coordinates of a trace.
+  function ring(values) {
+    if (chosen === null) return { x: [], y: [], z: [] };
+    return { x: [axis[chosen % nx]], y: [axis[Math.floor(chosen / nx)]], z: [values[chosen]] };
+  }
+
   function extent(values) {
     let low = Infinity, high = -Infinity;
     for (const value of values) {
@@ -259,6 +273,7 @@ function createLandscape(parent) {
         { type: "scatter3d", mode: "lines", ...lifted(root.landscapeValues[name]), line: { color: "#FF7A59", width: 5 }, hoverinfo: "skip" },
         { type: "scatter3d", mode: "markers+text", x: points.map((p) => p[1]), y: points.map((p) => p[2]), z: heights(values), text: points.map((p) => p[0]), textposition: "top center",
           textfont: { size: 14, color: themes.theme.text }, marker: { symbol: "cross", size: 4, color: themes.theme.text }, hoverinfo: "skip" },
+        { type: "scatter3d", mode: "markers", ...ring(values), marker: { symbol: "circle-open", size: 7, color: themes.theme.text }, hoverinfo: "skip" },
       ];
       const side = (title) => ({ ...ticks, title: { text: title.text.split(/[,(]/)[0].trim(), font: { size: 10 } }, tickfont: { size: 10 }, showspikes: false });
       const layout = {
@@ -280,6 +295,8 @@ function createLandscape(parent) {
       { type: "scatter", mode: "markers+text", x: points.map((p) => p[1]), y: points.map((p) => p[2]), text: points.map((p) => p[0]), textposition: "top right", hoverinfo: "skip",
         textfont: { size: 13, color: "#111", shadow: "0 0 3px #fff, 0 0 3px #fff, 0 0 5px #fff" },
         marker: { symbol: "cross", size: 9, color: "#111", line: { color: "#fff", width: 1.2 } } },
+      ...["#fff", "#111"].map((color, i) => ({ type: "scatter", mode: "markers", x: ring(values).x, y: ring(values).y, hoverinfo: "skip",
+        marker: { symbol: "circle-open", size: 14, color, line: { width: 5 - 3 * i } } })),
     ];
     const side = (title) => ({ ...ticks, title: { ...title, standoff: 4 }, range: [axis[0], axis[nx - 1]], constrain: "domain", zeroline: false, showgrid: false, ticks: "outside", ticklen: 3 });
     const layout = {
@@ -303,8 +320,9 @@ function createLandscape(parent) {
     if (mode === "3d") {
       const levels = heights(root.landscapeValues[name]);
       chart.layout.scene.zaxis.range = [...range];
-      const [surface, way, marks] = div.data;
-      const figure = [{ ...surface, z, cmin: range[0], cmax: range[1] }, { ...way, ...lifted(root.landscapeValues[name]) }, { ...marks, z: levels }];
+      const values = root.landscapeValues[name];
+      const [surface, way, marks, circle] = div.data;
+      const figure = [{ ...surface, z, cmin: range[0], cmax: range[1] }, { ...way, ...lifted(values) }, { ...marks, z: levels }, { ...circle, ...ring(values) }];
       Plotly.react(div, figure, chart.layout, PLOT_CONFIG);
       return;
     }
@@ -396,16 +414,23 @@ function createLandscape(parent) {
     place(hSlider, hNotches, h, figures(h));
     const e = Math.exp(-1 / (h * h));
     const ratio = (1 + e) / (1 - e);
-    setText(charts.weights.guidance, `Bars: at h = ${figures(h)}, a two-bit correlation weighs 1/${ratio < 1e5 ? figures(ratio) : "∞"} of single-bit bias in the MMD². Circles: W, the squared correlations of each order at ${hover === null ? "θ*" : "the pointer"}.`);
+    setText(charts.weights.guidance, `Bars: two bits weigh 1/${ratio < 1e5 ? figures(ratio) : "∞"} of one at h = ${figures(h)}. Circles: W, squared correlations at ${hover === null ? centreName() : "the pointer"}.`);
     setText(charts.kernel.guidance, `Similarity of two networks that differ in d bits: it falls to 1/e at d = h² = ${figures(h * h)}.`);
     showReadouts();
+  }
+
+  function centreName() {
+    return (inputs.points ?? [["θ*", 0, 0]]).find(([, x, y]) => x === 0 && y === 0)?.[0] ?? "the centre";
   }
 
   function showReadouts() {
     const index = hover ?? centre;
     const share = (value) => `${(value / Math.PI).toFixed(2).replace("-0.00", "0.00").replace("-", "−")}π`;
-    const atCentre = (inputs.points ?? [["θ*", 0, 0]]).find(([, x, y]) => x === 0 && y === 0)?.[0] ?? "the centre";
-    const place = hover === null ? `at ${atCentre}` : `at (${share(axis[index % nx])}, ${share(axis[Math.floor(index / nx)])})`;
+    hint.hidden = component.data.point === undefined;
+    setText(hint, chosen === null
+      ? "Click a point to see its networks below, and to train from there."
+      : `Chosen: (${share(axis[chosen % nx])}, ${share(axis[Math.floor(chosen / nx)])}). Its networks are below.`);
+    const place = hover === null ? `at ${centreName()}` : `at (${share(axis[index % nx])}, ${share(axis[Math.floor(index / nx)])})`;
     for (const name of OBJECTIVES) setText(charts[name].readout, `${place}: ${figures(root.landscapeValues[name][index], 4)} nats`);
   }
 
@@ -480,7 +505,11 @@ function createLandscape(parent) {
       refresh(["weights"]);
     });
     chart.div.on("plotly_unhover", () => { hover = null; refresh(["weights"]); });
-    const choose = (index) => component.setTriggerValue("point", { x: axis[index % nx], y: axis[Math.floor(index / nx)] });
+    const choose = (index) => {
+      if (component.data.point === undefined) return;  // nobody shows what is there
+      ringAt(index);
+      component.setTriggerValue("point", { x: axis[index % nx], y: axis[Math.floor(index / nx)] });
+    };
     chart.div.on("plotly_click", (event) => {
       const point = isGrid(event);
       if (point && mode === "heatmap") choose(indexOf(point));
@@ -539,6 +568,7 @@ function createLandscape(parent) {
       try {
         const fresh = decode(data);
         root.classList.remove("waiting");
+        ringAt(data.point ? indexOf({ x: data.point[0], y: data.point[1] }) : null);
         const newLambda = adopt("lambda", data.regularization);
         const newH = adopt("h", data.bandwidth ?? n / 4);
         for (const name of OBJECTIVES) charts[name].trained.hidden = name !== data.objective;

@@ -6,6 +6,7 @@ const CHARTS = [
 ];
 const FINAL_STATES = new Set(["done", "diverged", "failed", "cancelled"]);
 const BOUNDARY_VIEWS = [["0", "mean"], ["1", "uncertainty"], ["2", "most probable"]];
+const BOUNDARY_GUIDANCE = [null, "how far its sampled networks disagree.", "the one network with the largest q."];
 const FRAME_BUDGET_MS = 28;
 const MAX_RETRIES = 6;
 const views = new WeakMap();
@@ -22,12 +23,13 @@ function createLiveRun(parent) {
   const epoch = element("span", { class: "epoch" });
   const note = element("span", { class: "note", text: "reconnecting", hidden: "" });
   const numbers = element("dl", { class: "numbers" });
-  const config = element("p", { class: "config" });
-  const message = element("p", { class: "message", hidden: "" });
+  const config = element("span", { class: "config" });
+  const message = element("span", { class: "message", hidden: "" });
   const fill = element("i");
   const bar = element("div", { class: "bar", role: "progressbar", "aria-label": "Epochs", "aria-valuemin": 0 }, fill);
   const head = element("header", { class: "head" },
-    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, epoch, note), numbers), config, message, bar);
+    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, epoch, note), numbers),
+    element("p", { class: "about" }, config, message), bar);
   const placeholder = element("p", { class: "placeholder" });
   const circuit = element("div", { class: "circuit", role: "img", "aria-label": "Circuit, gates shaded by gradient magnitude", hidden: "" });
 
@@ -67,7 +69,10 @@ function createLiveRun(parent) {
     for (const chart of dirty) {
       chart.dirty = false;
       chart.layout.datarevision = ++chart.revision;
-      Plotly.react(chart.div, chart.data, chart.layout, PLOT_CONFIG);
+      showSinglePoints(chart.data);
+      // Plotly's `react` keeps the room that an axis had for the data of another run.
+      (chart.fresh ? Plotly.newPlot : Plotly.react)(chart.div, chart.data, chart.layout, PLOT_CONFIG);
+      chart.fresh = false;
       chart.drawnAt = performance.now();
       if (chart.drawnAt - start > FRAME_BUDGET_MS) break;
     }
@@ -75,8 +80,16 @@ function createLiveRun(parent) {
     return dirty.some((chart) => chart.dirty);
   }
 
+  // A line of one point is no line: after the first epoch there is a dot.
+  function showSinglePoints(traces) {
+    for (const trace of traces) {
+      if (trace.mode?.startsWith("lines") && trace.line?.width) trace.mode = trace.x?.length === 1 ? "lines+markers" : "lines";
+    }
+  }
+
   function chooseBoundary(value) {
     boundaryView = Number(value);
+    if (status) showGuidance();
     if (!charts.boundary.data) return;
     applyBoundary();
     markDirty(charts.boundary);
@@ -104,8 +117,13 @@ function createLiveRun(parent) {
   }
 
   function onSnapshot(snapshot) {
+    const another = run !== (snapshot.run ?? null);
     run = snapshot.run ?? null;
-    for (const [name, figure] of Object.entries(snapshot.figures ?? {})) if (charts[name] && figure) setFigure(charts[name], figure);
+    for (const [name, figure] of Object.entries(snapshot.figures ?? {})) {
+      if (!charts[name] || !figure) continue;
+      charts[name].fresh ||= another;
+      setFigure(charts[name], figure);
+    }
     if (snapshot.circuit !== undefined) setCircuit(snapshot.circuit);
     if (snapshot.shades) setShades(snapshot.shades);
     root.classList.remove("waiting");
@@ -170,8 +188,15 @@ function createLiveRun(parent) {
     fill.style.transform = `scaleX(${share})`;
     setAttribute(bar, "aria-valuemax", status.epochs ?? 0);
     setAttribute(bar, "aria-valuenow", status.epoch ?? 0);
-    for (const [name, text] of Object.entries(status.guidance ?? {})) if (charts[name]) setText(charts[name].guidance, text ?? "");
+    showGuidance();
     showNumbers(status.numbers ?? [], status.reference_label ?? "");
+  }
+
+  function showGuidance() {
+    for (const [name, text] of Object.entries(status.guidance ?? {})) {
+      const other = name === "boundary" ? BOUNDARY_GUIDANCE[boundaryView] : null;
+      if (charts[name]) setText(charts[name].guidance, other ? `${text.split(":")[0]}: ${other}` : text ?? "");
+    }
   }
 
   function showNumbers(items, referenceLabel) {
@@ -182,13 +207,12 @@ function createLiveRun(parent) {
         element("dd", {}, element("span", { class: "value", "data-number": item.label }),
           element("small", { "data-reference": item.label })))));
     }
-    const short = referenceLabel.split(/\s+/).filter(Boolean).map((part) => part[0].toUpperCase()).join("");
+    const minus = (text) => String(text).replace(/^-/, "−");
     items.forEach((item, index) => {
       const [value, reference] = numbers.children[index].lastElementChild.children;
       const known = item.reference !== undefined && item.reference !== null && item.reference !== "";
-      setText(value, String(item.value ?? "–"));
-      setText(reference, known ? `${short} ${item.reference}`.trim() : "");
-      if (referenceLabel) setAttribute(reference, "title", referenceLabel);
+      setText(value, minus(item.value ?? "–"));
+      setText(reference, known ? `${referenceLabel} ${minus(item.reference)}`.trim() : "");
     });
   }
 
@@ -290,8 +314,6 @@ function createLiveRun(parent) {
     update({ data, setTriggerValue }) {
       data = data ?? {};
       themes.check();
-      if (data.height_hint) root.style.setProperty("--rows", `${Math.max(480, data.height_hint - 100)}px`);
-      else root.style.removeProperty("--rows");
       if (!Plotly && data.plotly_url) {
         loadPlotly(data.plotly_url).then((library) => {
           if (destroyed || Plotly) return;

@@ -6,12 +6,13 @@ from typing import Any, get_args
 import numpy as np
 import streamlit as st
 
-from pages.components.controls import sidebar_controls, want
+from pages.components.controls import report_link, sidebar_controls, want
 from pages.components.looks import LOOKS, choose_point, field_of, look_at, path_of
 from pages.components.scanning import progress_of, shown_scan
 from pages.components.session import shown_job, start
 from pages.components.views import landscape
 from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.jobs import Job
 from qhn_core.landscape import LandscapeScan, save_scan, scan_table
 from qhn_core.offline import caption, landscape_html, view_data
 from qhn_core.problem import MOST_TABLE_BITS, has_tables, largest_network
@@ -36,12 +37,13 @@ def offline_page(_data: dict[str, Any], key: str) -> str:
 def plane_controls(config: RunConfig) -> LandscapeConfig:
     """Which plane, how wide and how fine; all in the URL."""
 
-    def number(label: str, key: str, low: Any, high: Any, first: Any, step: Any, text: str) -> Any:
+    def number(label: str, key: str, *low_high_first_step: Any, **options: Any) -> Any:
         return st.number_input(
-            label, low, high, first, step, key=key, bind="query-params", help=text, width=140
+            label, *low_high_first_step, key=key, bind="query-params", width=140, **options
         )
 
     chosen = st.selectbox("Plane", PLANES, key="plane", bind="query-params", help=PLANE_HELP, width=180)
+    drawn = chosen in ("random", "random-ry", "gradient")
     gates = [f"RY q{q + 1} L{k + 1}" for k in range(config.n_layers) for q in range(config.n_qubits)]
     picks = [0, 1]
     if chosen == "gates":
@@ -52,9 +54,10 @@ def plane_controls(config: RunConfig) -> LandscapeConfig:
     return LandscapeConfig(
         plane=chosen,
         gates=tuple((pick // config.n_qubits, 0, pick % config.n_qubits) for pick in picks),
-        radius=np.pi * number("Radius, π", "radius", 0.1, 10.0, 2.0, 0.5, "Half the side of the plane."),
-        resolution=number("Points", "resolution", 11, 101, 41, 10, "Grid points along a side."),
-        seed=number("Seed", "plane_seed", 0, 10**6, 0, 1, "Of random directions."),
+        radius=np.pi
+        * number("Radius, π", "radius", 0.1, 10.0, 2.0, 0.5, help="Half the side of the plane."),
+        resolution=number("Points", "resolution", 11, 101, 41, 10, help="Grid points along a side."),
+        seed=number("Seed", "plane_seed", 0, 10**6, 0, 1, help="Of random directions.", disabled=not drawn),
     )
 
 
@@ -103,21 +106,42 @@ def downloads(scan: LandscapeScan, shown: RunConfig, data: dict[str, Any]) -> No
         )
 
 
+def train_again(config: RunConfig | None, job: Job | None) -> None:
+    """Train what the sidebar shows: λ and h move the surfaces themselves, all else makes another θ*."""
+    with st.sidebar:
+        same = job is not None and config == job.config
+        pressed = st.button(
+            "Train",
+            icon=":material/play_arrow:",
+            disabled=config is None or same,
+            width="stretch",
+            key="train",
+            help="The landscape then opens at the θ* of these controls.",
+        )
+        if job is not None and config is not None:
+            own = {"regularization": job.config.regularization, "bandwidth": job.config.bandwidth}
+            if config.model_copy(update=own) != job.config:
+                st.badge("controls changed, press Train", color="orange")
+    if pressed and config is not None and start(config):
+        st.rerun()
+
+
 job = shown_job()
 config = sidebar_controls()
-if job is None and config is not None:
+if job is None and config is not None and not report_link():
     job = start(config)
+train_again(config, job)
 if job is not None and not has_tables(job.config):
     st.info(
-        f"A landscape needs all 2^{job.config.n_qubits} amplitudes of this run's circuit. On the Train "
-        f"page, train gaussian, moons or rings: {largest_network(RunConfig(), MOST_TABLE_BITS)}."
+        f"A landscape needs all 2^{job.config.n_qubits} amplitudes of this run's circuit. Choose gaussian, "
+        f"moons or rings ({largest_network(RunConfig(), MOST_TABLE_BITS)}), and press Train."
     )
     st.stop()
 if job is not None and (job.state is None or not job.resting):
     with st.spinner("Training; the landscape opens at its θ*"):
         default_service().wait(job.id, PATIENCE_SECONDS)
 if job is None or job.state is None:
-    st.info("There is no trained run yet. Open Train and press Train.")
+    st.info("There is no trained run yet. Press Train.")
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -134,19 +158,20 @@ except ValueError as error:
     st.error(str(error))
     st.stop()
 scan = scanning.scan
-progress_of(scanning)
 shown = config or job.config
-data = view_data(
-    scan,
-    shown.regularization,
-    shown.h,
-    caption(scan, best).replace(scanned.in_words(), job.config.in_words()),
-    path_of(scan, scan.key, job.config) if way else None,
-    field_of(scan, scan.key) if arrows else None,
-    arrows or "chain-rule",
-)
+with st.container():  # one place for whatever is under way, so that the surfaces below stay in theirs
+    progress_of(scanning)
+    data = view_data(
+        scan,
+        shown.regularization,
+        shown.h,
+        caption(scan, best).replace(scanned.in_words(), job.config.in_words()),
+        path_of(scan, scan.key, job.config) if way else None,
+        field_of(scan, scan.key) if arrows else None,
+        arrows or "chain-rule",
+    )
 landscape(
-    data,
+    {**data, "point": st.session_state.get("point")},
     key="landscape",
     on_regularization_change=lambda: take_from_view("regularization"),
     on_bandwidth_change=lambda: take_from_view("bandwidth"),

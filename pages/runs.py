@@ -109,7 +109,7 @@ def actions(store: RunStore, chosen: list[RunInfo]) -> None:
 
 def import_run(store: RunStore) -> None:
     """Take in a zip that was downloaded here or on another machine."""
-    upload = st.file_uploader("Import a run (zip, at most 5 MB)", type="zip", key="import")
+    upload = st.file_uploader("Import a run", type="zip", key="import")
     if upload is None or st.session_state.get("imported") == upload.file_id:
         return
     try:
@@ -134,6 +134,7 @@ runs = [
     if all(word in f"{run.name} {run.words} {run.status}".lower() for word in text.lower().split())
 ]
 if runs:
+    st.caption("Tick a run to open, name or download it; several to compare or delete them.")
     event = st.dataframe(
         table_rows(runs),
         column_config=COLUMNS,

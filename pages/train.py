@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.components.controls import report_link, sidebar_controls
 from pages.components.routes import events_path
-from pages.components.session import attempt, pin, pinned, session_id, show, shown_job, start
+from pages.components.session import attempt, pin, pinned, session_id, shown_job, start
 from pages.components.views import live_run
 from qhn_core.config import RunConfig
 from qhn_core.jobs import MOVING, Job
@@ -17,32 +17,35 @@ def toolbar(config: RunConfig | None, job: Job | None) -> None:
     service = default_service()
     moving = job is not None and job.status in MOVING
     over = job is None or job.final
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    pause = resume = False
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    with row:
         train = st.button("Train", type="primary", icon=":material/play_arrow:", disabled=config is None)
-        if train and config is not None and start(config):
-            st.rerun()
         if moving or over:
-            if st.button("Pause", icon=":material/pause:", disabled=over, key="pause"):
-                show(service.pause(job.id, session_id()))
-                st.rerun()
+            pause = st.button("Pause", icon=":material/pause:", disabled=over, key="pause")
         else:
             resume = st.button("Resume", icon=":material/resume:", key="resume")
-            if resume and attempt(lambda: service.resume(job.id, session=session_id())):
-                st.rerun()
         step = st.button("Step", icon=":material/skip_next:", disabled=over or moving, help="One epoch")
-        if step and attempt(lambda: service.resume(job.id, n_epochs=1, session=session_id())):
-            st.rerun()
         reset = st.button(
             "Reset",
             icon=":material/replay:",
             disabled=config is None,
             help="Back to epoch 0 with the controls as they stand; the same seed keeps its initial angles",
         )
-        if reset and config is not None and start(config, paused=True):
-            st.rerun()
         pin_buttons(job)
         if job is not None and config is not None and job.config != config:
             st.badge("controls changed, press Train", color="orange")
+    done: Job | None = None  # what a press led to; a refusal is said below the row
+    if (train or reset) and config is not None:
+        done = start(config, paused=reset)
+    elif pause:
+        done = attempt(lambda: service.pause(job.id, session_id()))
+    elif resume:
+        done = attempt(lambda: service.resume(job.id, session=session_id()))
+    elif step:
+        done = attempt(lambda: service.resume(job.id, n_epochs=1, session=session_id()))
+    if done is not None:
+        st.rerun()
 
 
 def pin_buttons(job: Job | None) -> None:

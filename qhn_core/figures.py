@@ -94,6 +94,7 @@ def _layout(config: RunConfig, left: str, right: str | None) -> dict[str, Any]:
     layout: dict[str, Any] = {
         "hovermode": "x unified",
         "margin": {"l": 56, "r": 56 if right else 16, "t": 8, "b": 38},
+        "showlegend": True,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
         "xaxis": {"title": {"text": "epoch"}, "range": [0, config.epochs]},
         "yaxis": {"title": {"text": left}},
@@ -153,7 +154,7 @@ def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: 
             "xanchor": "right",
             "yanchor": "bottom",
             "showarrow": False,
-            "text": f"{label} {level:.1f}",
+            "text": f"{label} {level:.1f}".replace("-", "−"),
             "font": {"size": 11},
         }
     ]
@@ -182,7 +183,9 @@ def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
     color = OBJECTIVE_COLORS[config.objective]
     data = band(stats, "gradient_magnitude", "mean |∂L/∂θ|", color)
     rate = stats["learning_rate_mean"].tolist()
-    data.append(line_trace(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", width=1.5))
+    data.append(
+        line_trace(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", dash="dot", width=1.5)
+    )
     layout = _layout(config, "mean |∂L/∂θ|, nats per radian", "learning rate η")
     layout["yaxis"]["rangemode"] = "tozero"
     layout["yaxis2"].update({"type": "log", "dtick": 3, "exponentformat": "power"})
@@ -312,7 +315,7 @@ def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], 
         },
     ]
     layout = {
-        "margin": {"l": 48, "r": 8, "t": 8, "b": 96},
+        "margin": {"l": 48, "r": 8, "t": 8, "b": 12 + 6 * max(map(len, names))},
         "hovermode": "closest",
         "xaxis": {
             "type": "category",

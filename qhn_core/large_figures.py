@@ -80,6 +80,8 @@ def shown_images(problem: LargeProblem) -> Index:
 def images_figure(problem: LargeProblem, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
     """Test images in dark ink, each on the colour of its prediction; class 0 above, class 1 below.
 
+    A frame without ink lets the colour be seen around every image.
+
     surfaces: as of `prediction_surfaces`, each (2 rows, columns).
     """
     rows, columns = _tiles(problem)
@@ -92,6 +94,8 @@ def images_figure(problem: LargeProblem, axes: tuple[Float, Float], surfaces: li
     images = problem.dataset.x_test[shown_images(problem)]
     low, high = images.min(), images.max()
     ink = ((images - low) / (high - low or 1)).reshape(2 * rows, columns, side, side)
+    ink = np.pad(ink, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    side += 2
     pixels = ink.transpose(0, 2, 1, 3).reshape(2 * rows * side, columns * side)
     place = (np.arange(max(pixels.shape)) + 0.5) / side - 0.5
     data.append(

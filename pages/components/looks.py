@@ -31,8 +31,9 @@ def path_of(_scan: LandscapeScan, key: str, config: RunConfig) -> TrainingPath:
 @st.cache_data(max_entries=8, show_spinner=False)
 def field_of(_scan: LandscapeScan, key: str) -> GradientField:
     """Gradients of both rules on the plane."""
-    bar = st.progress(0.0, "Gradients on the plane")
-    field = gradient_field(_scan, GRID, lambda done, total: bar.progress(done / total))
+    words = "Gradients on the plane"
+    bar = st.progress(0.0, words)
+    field = gradient_field(_scan, GRID, lambda done, total: bar.progress(done / total, words))
     bar.empty()
     return field
 
@@ -40,9 +41,10 @@ def field_of(_scan: LandscapeScan, key: str) -> GradientField:
 @st.cache_data(max_entries=8, show_spinner=False)
 def shots_of(_scan: LandscapeScan, key: str, shots: int, repeats: int, seed: int) -> SampledScan:
     """The plane as it is measured."""
-    bar = st.progress(0.0, "Measuring the plane")
+    words = "Measuring the plane"
+    bar = st.progress(0.0, words)
     sampled = sample_landscape(
-        _scan, shots, repeats, GRID, seed, lambda done, total: bar.progress(done / total)
+        _scan, shots, repeats, GRID, seed, lambda done, total: bar.progress(done / total, words)
     )
     bar.empty()
     return sampled
@@ -76,9 +78,8 @@ def _point(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     x, y = st.session_state.get("point", (0.0, 0.0))
     angles = scan.plane.at(x, y)
     left, right = st.columns([3, 1], vertical_alignment="center")
-    left.markdown(
-        f"**At ({x / np.pi:.2f}π, {y / np.pi:.2f}π).** Click a point of a surface to see its networks."
-    )
+    place = f"({x / np.pi:.2f}π, {y / np.pi:.2f}π)".replace("-0.00", "0.00").replace("-", "−")
+    left.markdown(f"**The networks at {place}.** Click another point of a surface to see those there.")
     right.button(
         "Start training from here",
         icon=":material/play_arrow:",

@@ -19,11 +19,13 @@ def session_id() -> str:
 
 
 def shown_job() -> Job | None:
-    """The run on show, or None. A run id in the URL that the server does not know is forgotten."""
+    """The run on show, or None. A run that the server does not know is forgotten, and noted as `lost`."""
     job_id = st.session_state.get("job") or st.query_params.get("run")
     job = default_service().get(job_id) if job_id else None
     if job is None:
         st.session_state.pop("job", None)
+        if job_id:
+            st.session_state.lost = job_id
         st.query_params.pop("run", None)
         return None
     show(job)
@@ -32,6 +34,7 @@ def shown_job() -> Job | None:
 
 def show(job: Job) -> None:
     """Make `job` the run on show."""
+    st.session_state.pop("lost", None)
     if st.session_state.get("job") != job.id:
         st.session_state.initial_angles = job.config.initial_angles
     st.session_state.job = job.id

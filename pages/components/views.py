@@ -36,7 +36,7 @@ def live_run(events_path: str | None, status: str | None, key: str) -> None:
 
 
 def landscape(data: dict[str, Any], key: str, **callbacks: Any) -> Any:
-    """Three surfaces whose λ and h move in the browser."""
+    """Three surfaces whose λ and h move in the browser; where `data` has a `point`, one can be chosen."""
     return _component("landscape")(
         key=key, data={"plotly_url": on_this_server(PLOTLY_PATH), **data}, **callbacks
     )

@@ -103,7 +103,7 @@ def test_the_path_and_the_arrows_are_drawn_on_demand(visit):
 @pytest.mark.parametrize(
     ("look", "says"),
     [
-        ("point", "At (0.00π, 0.00π)"),
+        ("point", "at (0.00π, 0.00π)"),
         ("path", "away from this plane"),
         ("shots", "What an optimiser sees"),
         ("roughness", "Roughness"),
@@ -120,7 +120,9 @@ def test_a_point_can_be_looked_at_and_trained_from(visit):
     _, scan = scan_of(CONFIG)
     x, y = float(scan.axis[3]), float(scan.axis[30])
     page.at.session_state["point"] = (x, y)
-    assert any(f"({x / np.pi:.2f}π, {y / np.pi:.2f}π)" in text.value for text in page.look().at.markdown)
+    place = f"(−{-x / np.pi:.2f}π, {y / np.pi:.2f}π)"
+    assert any(place in text.value for text in page.look().at.markdown)
+    assert page.view["point"] == [x, y]
     before = page.job
     page.button("Start training from here").click()
     page.at.run()  # ends on the Train page, which this test does not have
@@ -134,7 +136,37 @@ def test_another_plane_starts_at_its_centre(visit):
     page = visit("landscape", **SMALL, look="point")
     page.at.session_state["point"] = (1.0, 2.0)
     page.look().set(plane="random-ry")
-    assert any("At (0.00π, 0.00π)" in text.value for text in page.at.markdown)
+    assert any("at (0.00π, 0.00π)" in text.value for text in page.at.markdown)
+
+
+def test_another_seed_of_directions_lets_the_point_go(visit):
+    page = visit("landscape", **SMALL)
+    assert page.view["point"] is None
+    page.at.session_state["point"] = (1.0, 2.0)
+    assert page.look().view["point"] == [1.0, 2.0]
+    assert page.set(plane_seed=1).view["point"] is None
+
+
+def test_controls_of_another_run_are_noticed_and_trained_here(visit):
+    page = visit("landscape", **SMALL)
+    first = page.job
+    assert not page.buttons()["Train"]
+    page.set(regularization=25.0)
+    assert not page.badge, "λ moves the surfaces themselves"
+    page.set(dataset="moons")
+    assert page.badge
+    assert page.job is first
+    page.press("Train")
+    assert page.job.config == CONFIG.model_copy(update={"dataset": "moons", "regularization": 25.0})
+    assert not page.badge
+    assert "moons" in page.view["caption"]
+
+
+def test_a_broken_link_says_so_and_trains_nothing(visit):
+    page = visit("landscape", **SMALL, dataset="spirals")
+    assert "dataset='spirals'" in page.text
+    assert not page.has_job
+    assert page.press("Train").job.config == CONFIG
 
 
 def test_the_train_page_keeps_the_angles_until_random_ones_are_wanted(visit):

@@ -40,8 +40,23 @@ def test_digits_are_chosen_and_trained_by_hand(visit):
     page.set(n_hidden=2)
     assert page.value("bandwidth") == 33.5
     page.press("Train")
-    assert page.job.config == qhn.RunConfig(dataset="digits", n_hidden=2, epochs=2, n_seeds=2, shots=10)
+    assert page.job.config == qhn.RunConfig(
+        dataset="digits", n_hidden=2, epochs=2, n_seeds=2, shots=10, learning_rate=0.1, patience=5
+    )
     assert page.rested.status == Status.DONE
+
+
+def test_digits_start_where_they_learn_and_what_was_set_by_hand_stays(visit):
+    page = visit(dataset="moons", epochs="2", shots="10")
+    names = ("n_hidden", "n_seeds", "epochs", "learning_rate", "patience")
+    values = lambda: [page.value(name) for name in names]  # noqa: E731
+    assert values() == [3, 8, 2, 1.0, 3]
+    page.set(dataset="digits")
+    assert values() == [2, 2, 2, 0.1, 5]
+    assert page.value("bandwidth") == 134 / 4
+    page.set(patience=7, dataset="rings")
+    assert values() == [3, 8, 2, 1.0, 7]
+    assert page.value("bandwidth") == 3.5
 
 
 def test_a_bandwidth_of_ones_own_stays_when_the_data_change(visit):

@@ -70,11 +70,15 @@ def test_a_reload_shows_the_same_run(visit):
     assert again.job is one.job
 
 
-def test_a_run_that_the_server_does_not_know_is_forgotten(visit):
+def test_a_run_that_the_server_does_not_know_is_named_and_nothing_else_is_started(visit):
     page = visit(**SMALL, run="from-before-the-restart")
-    assert page.job.id != "from-before-the-restart"
+    assert "does not have the run from-before-the-restart" in page.text
+    assert not page.has_job
+    assert "run" not in page.at.query_params
+    page.press("Train")
     assert page.job.config.n_hidden == 1
     assert page.at.query_params["run"] == page.job.id
+    assert "from-before-the-restart" not in page.text
 
 
 # --- controls ----------------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ def test_both_sliders_move_the_surfaces_as_the_package_says(visit, scan):
     panel = chart(visitor, "selbo")
     assert_values_of(visitor, root, scan)
     before = visitor.page.evaluate(VALUES, root)
-    visitor.page.get_by_label("regularization", exact=True).press("End")
+    visitor.page.get_by_label("regularisation", exact=True).press("End")
     assert root.get_attribute("data-lambda") == "1000"
     assert_values_of(visitor, root, scan)
     after = visitor.page.evaluate(VALUES, root)
@@ -221,7 +221,7 @@ def test_both_sliders_move_the_surfaces_as_the_package_says(visit, scan):
 def test_dragging_redraws_at_once_and_tells_python_on_release(visit, scan):
     visitor = visit(path_to("landscape", **QUICK))
     root = landscape_of(visitor)
-    box = visitor.page.get_by_label("regularization", exact=True).bounding_box()
+    box = visitor.page.get_by_label("regularisation", exact=True).bounding_box()
     mouse, middle = visitor.page.mouse, box["y"] + box["height"] / 2
     mouse.move(box["x"] + box["width"] * 0.5, middle)
     mouse.down()
@@ -254,7 +254,7 @@ def test_the_arrows_follow_the_strength_for_the_true_gradient_and_not_for_algori
         panel = chart(visitor, "elbo")
         visitor.page.wait_for_function("(node) => node.data?.[2]?.x.length > 100", arg=panel)
         before = visitor.page.evaluate(heads, panel)
-        visitor.page.get_by_label("regularization", exact=True).press("End")
+        visitor.page.get_by_label("regularisation", exact=True).press("End")
         visitor.page.wait_for_function(
             "(node) => Math.min(...node.data[0].z.map((row) => Math.min(...row))) < -1000", arg=panel
         )
@@ -290,7 +290,7 @@ def test_the_offline_page_moves_without_a_server(chromium, scan, tmp_path):
     page.wait_for_function("(node) => Number(node.dataset.draws) > 0", arg=root)
     panel = page.locator('[data-chart="selbo"]').element_handle()
     for key, strength in (("End", 1000), ("Home", 0)):
-        page.get_by_label("regularization", exact=True).press(key)
+        page.get_by_label("regularisation", exact=True).press(key)
         expected = scan.values("selbo", regularization=strength)[3, 5]
         page.wait_for_function(
             "([node, value]) => Math.abs(node.data?.[0].z[3][5] - value) < 1e-9", arg=[panel, expected]

@@ -59,7 +59,7 @@ def test_a_strength_from_the_sidebar_moves_the_slider(page):
 
 
 def test_an_echo_of_what_was_sent_changes_nothing(page):
-    slider = page.get_by_label("regularization", exact=True)
+    slider = page.get_by_label("regularisation", exact=True)
     slider.press("End")
     assert page.evaluate("sent").count(["regularization", 1000]) == 1
     page.evaluate("show({ regularization: 1000 })")
@@ -70,7 +70,7 @@ def test_an_echo_of_what_was_sent_changes_nothing(page):
 
 def test_an_answer_to_an_earlier_key_does_not_take_the_slider_back(page):
     """Who holds the key down is ahead of the server."""
-    slider = page.get_by_label("regularization", exact=True)
+    slider = page.get_by_label("regularisation", exact=True)
     for _ in range(3):
         slider.press("ArrowRight")
     first, *_, last = [value for name, value in page.evaluate("sent") if name == "regularization"]

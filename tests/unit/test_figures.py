@@ -130,7 +130,7 @@ def test_the_dashed_line_is_the_log_evidence_where_that_is_a_bound(run):
     [line], [text] = layout["shapes"], layout["annotations"]
     np.testing.assert_allclose([line["y0"], line["y1"], text["y"]], level, rtol=1e-9)
     assert line["line"]["dash"] == "dash"
-    assert text["text"] == f"{label} {level:.1f}"
+    assert text["text"] == f"{label} {level:.1f}".replace("-", "−")
 
 
 def test_axes_name_their_units_and_span_the_run():
