@@ -49,7 +49,8 @@ def add_command(commands: Any) -> None:
         "--growth",
         type=Path,
         metavar="FILE.html",
-        help="instead, time this package alone against qubits and layers, 2 to 4 minutes, and draw it here",
+        help="instead: time this package alone against qubits and layers, 2 to 4 minutes, and draw it "
+        "here; of the other options only --json counts",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all timings here")
 

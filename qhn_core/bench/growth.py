@@ -28,7 +28,7 @@ TRAINED: tuple[tuple[DatasetName, int, tuple[int, ...]], ...] = (
     (LARGE, 1, (1, 2, 4, 8, 16)),
 )
 """Dataset, layers and numbers of hidden neurons: 10 to 18 qubits, and 68 to 1,058."""
-ENOUGH_SECONDS, MOST_SECONDS = 0.3, 5.0
+ENOUGH_SECONDS, MOST_SECONDS = 0.5, 5.0
 TEXT = (
     "Timed: one seed, medians, compilation not counted.",
     "exact: ELBO and gradient; ideally time goes with n 2^n L.",
