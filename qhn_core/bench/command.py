@@ -2,19 +2,21 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from qhn_core.bench.race import TOOLS, Line, installed, race, slope
+import qhn_core
+from qhn_core.bench import growth, growth_report
+from qhn_core.bench.race import TOOLS, Line, installed, race
 
 TEXT = (
     "Time the same work here and by every installed peer, in one run; answers are compared before times. "
     "Compilation is not counted."
 )
 UNITS = {"sampled SELBO": "evaluation", "exact ELBO": "seed"}
-GROWTH_LAYERS = (1, 2, 3, 4, 6)
 
 
 def add_command(commands: Any) -> None:
@@ -45,16 +47,18 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="timings (default: 7)")
     parser.add_argument(
         "--growth",
-        type=int,
-        default=0,
-        metavar="N",
-        help="also time qhn against the number of qubits, up to N hidden neurons, and layers",
+        type=Path,
+        metavar="FILE.html",
+        help="instead: time this package alone against qubits and layers, 2 to 4 minutes, and draw it "
+        "here; of the other options only --json counts",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all timings here")
 
 
 def run_bench(arguments: argparse.Namespace) -> int:
     """`qhn bench`: 0 = done, 2 = bad input."""
+    if arguments.growth is not None:
+        return _grow(arguments.growth, arguments.json)
     if unknown := [work for work in arguments.works if work not in UNITS]:
         raise ValueError(f"works={unknown[0]!r}: allowed are {', '.join(map(repr, UNITS))}")
     for name, value in (("layers", min(arguments.layers)), ("repeats", arguments.repeats)):
@@ -70,10 +74,8 @@ def run_bench(arguments: argparse.Namespace) -> int:
     for work in arguments.works:
         for n_layers in arguments.layers:
             lines += _show(race(work, 3, n_layers, tools, arguments.repeats))
-    if arguments.growth:
-        lines += _grow(arguments, installed(["qhn"])[0])
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
+        _write_json(arguments.json, lines)
     return 0
 
 
@@ -92,14 +94,23 @@ def _show(found: Iterable[Line]) -> list[Line]:
     return lines
 
 
-def _grow(arguments: argparse.Namespace, tools: dict[str, Any]) -> list[Line]:
-    lines: list[Line] = []
-    for work in arguments.works:
-        sizes = [(h, 1) for h in range(1, arguments.growth + 1)]
-        depths = [(3, n_layers) for n_layers in GROWTH_LAYERS]
-        for name, grid in (("qubits", sizes), ("layers", depths)):
-            found = [line for h, n_layers in grid for line in _show(race(work, h, n_layers, tools, 3))]
-            if len(found) > 1:
-                print(f"{work} against {name}: time ~ (n 2^n L)^{slope(found):.2f}")
-            lines += found
-    return lines
+def _write_json(file: Path, rows: Sequence[Line | growth.Point]) -> None:
+    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+def _grow(html: Path, json_file: Path | None) -> int:
+    """`qhn bench --growth`: a line as each point is done, then the exponents."""
+    for option, file in (("growth", html), ("json", json_file)):  # now, not after minutes
+        if file is not None and (file.is_dir() or not file.parent.is_dir()):
+            raise ValueError(f"{option}={str(file)!r}: needed is a file in a folder that exists")
+    machine = f"qhn_core {qhn_core.__version__}, {os.cpu_count()} cores"
+    print(machine, *growth.TEXT, "", sep="\n", flush=True)
+    points = []
+    for point in growth.measure():
+        points.append(point)
+        print(point.in_words(), flush=True)
+    print("", *growth_report.slopes(points), sep="\n")
+    html.write_text(growth_report.page(points, machine))
+    if json_file is not None:
+        _write_json(json_file, points)
+    return 0

@@ -150,9 +150,3 @@ def installed(names: Sequence[str]) -> tuple[dict[str, Tool], list[str]]:
                 f"{name} is not installed: {error}, or all peers: pip install 'qhn-explorer[bench]'"
             )
     return tools, missing
-
-
-def slope(lines: Sequence[Line]) -> float:
-    """Exponent of time against n 2**n L: 1 is ideal, from 2 lines on."""
-    size = [np.log(line.n_qubits * 2.0**line.n_qubits * line.n_layers) for line in lines]
-    return float(np.polyfit(size, np.log([line.median_ms for line in lines]), 1)[0])

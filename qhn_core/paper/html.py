@@ -13,7 +13,7 @@ PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>Section IV, run again</title>
+<title>%(title)s</title>
 <style>
 body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
   font: 15px/1.5 system-ui, sans-serif; color: #1F2430; }
@@ -46,11 +46,11 @@ class Body:
         self.parts: list[str] = []
         self.figures: dict[str, Figure] = {}
 
-    def page(self) -> str:
+    def page(self, title: str) -> str:
         """The whole file, with Plotly inside."""
         drawn = json.dumps(self.figures).replace("</", "<\\/")
         parts = "\n".join(self.parts)
-        return PAGE % {"plotly": get_plotlyjs(), "body": parts, "figures": drawn}
+        return PAGE % {"title": escape(title), "plotly": get_plotlyjs(), "body": parts, "figures": drawn}
 
     def heading(self, text: str, level: int = 2) -> None:
         """A heading of a level, 1 to 3."""

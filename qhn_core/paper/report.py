@@ -49,7 +49,7 @@ def report_html(results: PaperResults) -> str:
     _paper_figures(body, results)
     _beyond(body, results)
     _cost(body, results)
-    return body.page()
+    return body.page("Section IV, run again")
 
 
 def _opening(body: Body, results: PaperResults) -> None:

@@ -1,0 +1,147 @@
+"""How time grows with qubits and layers: the measurements of `qhn bench --growth`, and their exponents."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from qhn_core.circuits import circuit_blocks
+from qhn_core.config import DatasetName, RunConfig
+from qhn_core.gradients import exact_gradient
+from qhn_core.objectives import circuit_objective
+from qhn_core.problem import build_problem
+from qhn_core.simulators import get_simulator
+from qhn_core.training import advance, initial_state
+
+EXACT: Final = "exact"
+SMALL: Final = "gaussian"
+LARGE: Final = "digits"
+"""What is timed: an exact value and gradient, or an epoch of training on a dataset."""
+QUBITS, LAYERS = range(8, 25, 2), range(1, 7)
+DRAWN_LAYERS, DRAWN_QUBITS = (1, 2, 6), (14, 18, 22)
+"""Those that get a line over all QUBITS, and over all LAYERS."""
+TRAINED: tuple[tuple[DatasetName, int, tuple[int, ...]], ...] = (
+    *((SMALL, n_layers, (2, 3, 4)) for n_layers in (1, 3)),
+    (LARGE, 1, (1, 2, 4, 8, 16)),
+)
+"""Dataset, layers and numbers of hidden neurons: 10 to 18 qubits, and 68 to 1,058."""
+ENOUGH_SECONDS, MOST_SECONDS = 0.5, 5.0
+"""A point is timed at least so long; four times at least, unless that takes longer than MOST_SECONDS."""
+TEXT = (
+    "Timed: one seed, medians, compilation not counted.",
+    "exact: ELBO and gradient; ideally time goes with n 2^n L.",
+    "gaussian, digits: an epoch of training from samples (SELBO, chain rule, 100 shots), of 2-h-1 networks "
+    "to 18 qubits and 64-h-1 networks to 1,058, from angles where all networks are equally likely. Without "
+    "tables time ideally goes with n^2: there are 4 n shifted circuits, of n bits each.",
+    "Slopes are exponents of time. Exact ones are fitted from 14 qubits on, where calls of Python no "
+    "longer show, and over layers from 2 on, since one layer is a product state.",
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement."""
+
+    work: str
+    """EXACT, SMALL or LARGE."""
+    n_qubits: int
+    n_layers: int
+    simulator: str
+    seconds: float
+    """Median, for one seed: a value and gradient, or an epoch."""
+
+    @property
+    def size(self) -> float:
+        """What time grows with: n 2^n L, or n where one layer is sampled without tables."""
+        n = self.n_qubits
+        return float(n) if self.work == LARGE else n * 2.0**n * self.n_layers
+
+    @property
+    def ideal(self) -> int:
+        """The exponent of `size` that can be hoped for."""
+        return 2 if self.work == LARGE else 1
+
+    def in_words(self) -> str:
+        """A line for the terminal."""
+        where = f"{self.n_qubits:5} qubits {self.n_layers} layers"
+        return f"{self.work:8} {where}  {1e3 * self.seconds:12,.3f} ms  {self.simulator}"
+
+
+class AnyQubits(RunConfig):
+    """The exact ELBO of so many qubits, whether or not a network has so many bits."""
+
+    qubits: int
+
+    @property
+    def n_qubits(self) -> int:
+        """See `RunConfig`."""
+        return self.qubits
+
+
+def median_seconds(call: Callable[[int], object]) -> float:
+    """Median time of call(0), call(1), ...; the first, which warms up, counts only where it is alone."""
+    times: list[float] = []
+    while sum(times) < ENOUGH_SECONDS or (len(times) < 4 and sum(times) < MOST_SECONDS):
+        started = time.perf_counter()
+        call(len(times))
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:] or times)
+
+
+def exact_work(n_qubits: int, n_layers: int) -> Callable[[int], object]:
+    """ELBO and gradient of a seed, as training computes them, on likelihoods drawn at random."""
+    config = AnyQubits(qubits=n_qubits, n_layers=n_layers, objective="elbo", shots=None)
+    scores = np.random.default_rng(0).uniform(-200, -50, 2**n_qubits)
+    problem = replace(build_problem(RunConfig(n_hidden=1)), train_log_likelihood=scores)
+
+    def run(seed: int) -> object:
+        angles = np.random.default_rng(seed).uniform(0, 2 * np.pi, (1, *config.angle_shape))
+        (_, circuits), *_ = circuit_blocks(config, angles)
+        return circuit_objective(config, problem, circuits), exact_gradient(config, problem, circuits)
+
+    return run
+
+
+def sampled_work(config: RunConfig) -> Callable[[int], object]:
+    """The first epoch of a run; each call is another run, so that none knows the networks that it meets."""
+    half_turns = (np.pi / 2,) * int(np.prod(config.angle_shape))
+    config = config.model_copy(update={"initial_angles": half_turns})
+
+    def run(seed: int) -> object:
+        one = config.model_copy(update={"seed": seed})
+        return advance(one, initial_state(one), 1)
+
+    return run
+
+
+def measure() -> Iterator[Point]:
+    """All points, as they are measured: those that are compared most closely one after the other."""
+    for n_layers in LAYERS:
+        exact_work(QUBITS[0], n_layers)(0)  # compiles
+    for n in QUBITS:
+        for n_layers in LAYERS if n in DRAWN_QUBITS else DRAWN_LAYERS:
+            yield _point(EXACT, n, n_layers, exact_work(n, n_layers))
+    for dataset, n_layers, sizes in TRAINED:
+        configs = [RunConfig(dataset=dataset, n_hidden=h, n_layers=n_layers) for h in sizes]
+        sampled_work(configs[0])(0)
+        for config in configs:
+            yield _point(dataset, config.n_qubits, n_layers, sampled_work(config))
+
+
+def _point(work: str, n_qubits: int, n_layers: int, call: Callable[[int], object]) -> Point:
+    simulator = "product state" if n_layers == 1 else get_simulator("auto", n_qubits).name
+    return Point(work, n_qubits, n_layers, simulator, median_seconds(call))
+
+
+def slope(points: Sequence[Point]) -> float:
+    """Exponent of time against size, by least squares of logarithms; `Point.ideal` at best.
+
+    >>> quadratic = [Point("exact", n, 1, "", (n * 2.0**n) ** 2) for n in (8, 12, 16)]
+    >>> round(slope(quadratic), 6)
+    2.0
+    """
+    sizes = np.log([point.size for point in points])
+    return float(np.polyfit(sizes, np.log([point.seconds for point in points]), 1)[0])
