@@ -17,9 +17,10 @@ from qhn_core.figures import (
     band,
     line_trace,
 )
+from qhn_core.paper.beyond import beyond
 from qhn_core.paper.results import PaperResults
 from qhn_core.paper.study import METHODS, Conventions
-from qhn_core.paper.tables import beyond, contrasts
+from qhn_core.paper.tables import contrasts
 
 DASHES = {"SELBO λ=0.01": "solid", "SELBO λ=1": "dash", "SELBO λ=100": "dot", "SELBO λ=1000": "dashdot"}
 KIND_DASHES = {
@@ -215,10 +216,10 @@ def beyond_figure(
     """
     table = beyond(results, part, network, score)
     table = table[table.dataset == dataset]
-    groups = ["objective", "gradient"]
+    groups, title = ["objective", "gradient"], VARIED_TITLES[VARIED[part]]
     if part == "annealing":
-        groups[1] = "annealing"
-        table = table[table.gradient == table.gradient.max()]
+        groups[1], rule = "annealing", table.gradient.max()
+        table, title = table[table.gradient == rule], f"{title} at the start, by {rule}"
     data: list[Trace] = []
     for (objective, kind), rows in table.groupby(groups):
         labels = ["exact" if pd.isna(v) else f"{v:g}" for v in rows[VARIED[part]]]
@@ -228,6 +229,6 @@ def beyond_figure(
         trace |= {"x": labels, "mode": "lines+markers"}
         trace["error_y"] = {"type": "data", "array": rows["std"].fillna(0).tolist(), "thickness": 1}
         data.append(trace)
-    shape = layout(VARIED_TITLES[VARIED[part]], SCORE_TITLES[score])
+    shape = layout(title, SCORE_TITLES[score])
     shape["xaxis"]["type"] = "category"
     return {"data": data, "layout": shape}

@@ -29,7 +29,7 @@ BEYOND: dict[str, dict[str, Sequence[Any]]] = {
     "layers": {"objective": ("mle", "elbo", "selbo"), "n_layers": (1, 2, 3, 4)},
     "annealing": {
         "objective": ("elbo", "selbo"),
-        "regularization": (1.0, 10.0, 100.0, 1000.0),
+        "regularization": STRENGTHS[1:],
         "annealing": ("constant", "linear", "exponential", "cyclical"),
     },
     "shots": {
