@@ -27,6 +27,8 @@ from qhn_core.store import RunStore, StoreError, default_folder
 LOWEST_PRIORITY = 19
 TRIAL_EPOCHS = 3
 TRIAL_SEEDS = 5
+SECONDS_TO_SCORE = 0.15
+"""A trained run, on all networks of its dataset; a rough number."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,10 @@ def computed_here() -> dict[int, float]:
 def seconds_to_compute(study: Study) -> float:
     """Estimate for one process of this machine with nothing stored yet, from a few epochs of each kind."""
     base = study.base.model_copy(update={"n_seeds": TRIAL_SEEDS})
-    return sum(
+    runs = study.paper()
+    return SECONDS_TO_SCORE * len(runs) + sum(
         _epoch_seconds(base, config.objective, config.gradient) * config.epochs * config.n_seeds
-        for config in study.paper()
+        for config in runs
     )
 
 
