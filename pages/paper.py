@@ -3,8 +3,10 @@
 import pandas as pd
 import streamlit as st
 
+from pages.components.beyond import beyond_paper
 from pages.components.controls import want_config
 from pages.components.looks import chart, numbers
+from pages.components.recomputing import chosen_results, show_progress
 from pages.components.session import start
 from qhn_core.config import RunConfig
 from qhn_core.figures import Figure
@@ -24,6 +26,7 @@ from qhn_core.paper import (
     published,
     table,
 )
+from qhn_core.paper.background import results_folder
 from qhn_core.paper.findings import ordering_sentences, regularizer_sentences, scale_sentences
 from qhn_core.paper.report import cost_lines
 from qhn_core.paper.study import GRADIENTS, LIKELIHOODS, NETWORKS
@@ -32,10 +35,10 @@ SCORES = {"II": ("test_bce", "test BCE"), "III": ("test_accuracy", "test accurac
 FIGURES = ("2", "3", "4", "5", "6")
 
 
-@st.cache_resource(show_spinner=False)
-def results_here() -> PaperResults:
-    """The results that come with this repository."""
-    return load_results()
+@st.cache_resource(max_entries=4, show_spinner=False)
+def results_of(n_seeds: int | None, when: float) -> PaperResults:
+    """The results with so many seeds that were computed here, or those that come with this repository."""
+    return load_results() if n_seeds is None else load_results(results_folder(n_seeds))
 
 
 @st.cache_data(show_spinner=False)
@@ -204,17 +207,22 @@ def how_made(results: PaperResults) -> None:
 
 if page := st.session_state.pop("leave_for", None):
     st.switch_page(page, query_params={"run": st.session_state.job})
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.caption(
+        "Section IV of “Variational Inference for Quantum HyperNetworks”, under every convention that the "
+        "paper leaves open. Published numbers are marked as such; all others come from the command at the "
+        "end."
+    )
+    chosen = chosen_results()
+show_progress()
 try:
-    results = results_here()
+    results = results_of(*chosen)
 except ValueError as error:
     st.error(str(error))
     st.stop()
-st.caption(
-    "Section IV of “Variational Inference for Quantum HyperNetworks”, run under every convention that the "
-    "paper leaves open. Published numbers are marked as such; all others come from the command at the end."
-)
 conventions, number = switches()
 tables(results, conventions, number)
 figures(results, conventions)
 what_was_found(results, conventions, SCORES[number][0])
+beyond_paper(results, conventions.network, SCORES[number][0])
 how_made(results)

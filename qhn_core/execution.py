@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext
 from types import ModuleType
 from typing import Any
 
@@ -61,11 +62,8 @@ def process_workers(count: int | None = None) -> Workers:
     workers = count or max(1, (os.cpu_count() or 2) - 1)
 
     def make() -> Executor:
-        for library in ("OMP", "OPENBLAS", "MKL"):  # read by the workers when they start
-            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=leave_with_parent)
-        with _without_main():
+        pool = ProcessPoolExecutor(workers, mp_context=spawn_context(), initializer=leave_with_parent)
+        with without_main():
             for _ in range(workers):
                 pool.submit(warm_up)  # starts a process each
         return pool
@@ -111,8 +109,15 @@ def dask_workers(scheduler: str) -> Workers:
     return Workers(make, count, stop, lost)
 
 
+def spawn_context() -> SpawnContext:
+    """How processes of one thread each are started."""
+    for library in ("OMP", "OPENBLAS", "MKL"):  # read by the processes when they start
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    return multiprocessing.get_context("spawn")
+
+
 @contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Let spawned processes import nothing of ours.
 
     A spawned process runs the file of the module `__main__` first, and under Streamlit that is the page

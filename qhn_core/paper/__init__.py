@@ -3,6 +3,7 @@
 `load_results()` reads what `qhn reproduce` wrote; the tables and figures are pure functions of that.
 """
 
+from qhn_core.paper.beyond import beyond, beyond_contrasts, beyond_sentence, parts_run
 from qhn_core.paper.figures import (
     beyond_figure,
     contrast_figure,
@@ -17,7 +18,6 @@ from qhn_core.paper.results import PaperResults, load_results, save_results
 from qhn_core.paper.run import Study, run_study
 from qhn_core.paper.study import METHODS, Conventions, all_conventions, paper_base
 from qhn_core.paper.tables import (
-    beyond,
     contrasts,
     orderings,
     readings,
@@ -33,7 +33,9 @@ __all__ = [
     "Study",
     "all_conventions",
     "beyond",
+    "beyond_contrasts",
     "beyond_figure",
+    "beyond_sentence",
     "contrast_figure",
     "contrasts",
     "figure_2",
@@ -44,6 +46,7 @@ __all__ = [
     "load_results",
     "orderings",
     "paper_base",
+    "parts_run",
     "published",
     "readings",
     "regularizer_effect",

@@ -17,9 +17,10 @@ from qhn_core.figures import (
     band,
     line_trace,
 )
+from qhn_core.paper.beyond import beyond
 from qhn_core.paper.results import PaperResults
 from qhn_core.paper.study import METHODS, Conventions
-from qhn_core.paper.tables import beyond, contrasts
+from qhn_core.paper.tables import contrasts
 
 DASHES = {"SELBO λ=0.01": "solid", "SELBO λ=1": "dash", "SELBO λ=100": "dot", "SELBO λ=1000": "dashdot"}
 KIND_DASHES = {
@@ -38,6 +39,8 @@ VARIED = {
 }
 """What each part beyond the paper is drawn against."""
 VARIED_TITLES = {"regularization": "λ", "n_layers": "layers L", "shots": "shots N_qc"}
+ASIDE = 0.05
+"""Between lines that are drawn at the same value, in steps of the axis."""
 SCORE_TITLES = {"test_bce": "test BCE, nats", "test_accuracy": "test accuracy"}
 
 
@@ -215,19 +218,31 @@ def beyond_figure(
     """
     table = beyond(results, part, network, score)
     table = table[table.dataset == dataset]
-    groups = ["objective", "gradient"]
+    groups, title = ["objective", "gradient"], VARIED_TITLES[VARIED[part]]
     if part == "annealing":
-        groups[1] = "annealing"
-        table = table[table.gradient == table.gradient.max()]
+        groups[1], rule = "annealing", table.gradient.max()
+        table, title = table[table.gradient == rule], f"{title} at the start, by {rule}"
+    ticks = {_tick(v): i for i, v in enumerate(sorted(table[VARIED[part]].unique(), key=_exact_last))}
+    lines = list(table.groupby(groups))
     data: list[Trace] = []
-    for (objective, kind), rows in table.groupby(groups):
-        labels = ["exact" if pd.isna(v) else f"{v:g}" for v in rows[VARIED[part]]]
+    for place, ((objective, kind), rows) in enumerate(lines):
+        labels = [_tick(value) for value in rows[VARIED[part]]]
+        aside = (place - (len(lines) - 1) / 2) * ASIDE  # so that no bar hides another
         name = "MLE" if objective == "mle" else f"{str(objective).upper()}, {kind}"
         color, dash = OBJECTIVE_COLORS[str(objective)], KIND_DASHES[str(kind)]
         trace = line_trace([], rows["mean"].tolist(), name, color, dash=dash)
-        trace |= {"x": labels, "mode": "lines+markers"}
+        trace |= {"x": [ticks[label] + aside for label in labels], "text": labels, "mode": "lines+markers"}
         trace["error_y"] = {"type": "data", "array": rows["std"].fillna(0).tolist(), "thickness": 1}
+        trace["hovertemplate"] = "%{text}: %{y:.3~g} ± %{error_y.array:.3~g}"
         data.append(trace)
-    shape = layout(VARIED_TITLES[VARIED[part]], SCORE_TITLES[score])
-    shape["xaxis"]["type"] = "category"
+    shape = layout(title, SCORE_TITLES[score], hovermode="closest")
+    shape["xaxis"] |= {"tickvals": list(ticks.values()), "ticktext": list(ticks), "zeroline": False}
     return {"data": data, "layout": shape}
+
+
+def _exact_last(value: float) -> float:
+    return np.inf if pd.isna(value) else value
+
+
+def _tick(value: float) -> str:
+    return "exact" if pd.isna(value) else f"{value:g}"

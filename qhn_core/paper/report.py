@@ -3,11 +3,12 @@
 import pandas as pd
 
 from qhn_core.paper import figures, findings
+from qhn_core.paper.beyond import beyond_sentence, parts_run
 from qhn_core.paper.cost import Cost
 from qhn_core.paper.html import Body
 from qhn_core.paper.published import TABLES, published
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.study import BEYOND, GRADIENTS, LIKELIHOODS, Conventions
+from qhn_core.paper.study import GRADIENTS, LIKELIHOODS, Conventions
 from qhn_core.paper.tables import contrasts, orderings, readings, regularizer_effect, table
 
 
@@ -206,10 +207,10 @@ def _beyond(body: Body, results: PaperResults) -> None:
         return
     body.heading("Beyond the paper")
     body.text("Summed likelihood; mean ± standard deviation over seeds; network: last epoch.", "note")
-    for part in BEYOND:
-        drawn = {f"{part}, {d}": figures.beyond_figure(results, part, d) for d in results.datasets}
-        if any(figure["data"] for figure in drawn.values()):
-            body.plots(drawn)
+    for part in parts_run(results):
+        body.heading(part.capitalize(), 3)
+        body.text(beyond_sentence(results, part, "last epoch"))
+        body.plots({f"{part}, {d}": figures.beyond_figure(results, part, d) for d in results.datasets})
 
 
 def cost_lines(cost: Cost, runs: int) -> list[list[str]]:

@@ -21,10 +21,12 @@ from qhn_core.paper.results import (
 )
 from qhn_core.paper.study import (
     BEYOND,
+    COSTLY_SHARE,
     DATASETS,
     GRADIENTS,
     LIKELIHOODS,
     beyond_configs,
+    is_costly,
     method_config,
     paper_configs,
 )
@@ -68,13 +70,19 @@ class Study:
         return paper_configs(self.base, self.datasets, self.gradients, self.likelihoods)
 
     def beyond(self) -> list[RunConfig]:
-        """The other runs: without those that Section IV has already, with as many seeds or more."""
+        """The other runs: without those that Section IV has already, with as many seeds or more.
+
+        Costly ones (`study.is_costly`) have a quarter of `beyond_seeds`, at least 2.
+        """
         few = self.base.model_copy(update={"n_seeds": min(self.beyond_seeds, self.base.n_seeds)})
         found: dict[str, RunConfig] = {}
         for part in self.parts:
             found |= {c.hash: c for c in beyond_configs(few, part, self.datasets, self.gradients)}
         have = {c.model_copy(update={"n_seeds": few.n_seeds}).hash for c in self.paper()}
-        return [c for h, c in found.items() if h not in have]
+        fewer = {"n_seeds": min(few.n_seeds, max(2, few.n_seeds // COSTLY_SHARE))}
+        return [
+            c.model_copy(update=fewer) if is_costly(c) else c for h, c in found.items() if h not in have
+        ]
 
     def slice(self) -> RunConfig:
         """The run whose best seed Figure 6 is drawn around."""

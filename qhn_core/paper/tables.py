@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.bits import Float
-from qhn_core.config import RunConfig
 from qhn_core.paper.published import EXHAUSTIVE, TABLES, published
 from qhn_core.paper.results import PaperResults
 from qhn_core.paper.statistics import Paired, holm, paired, standard_errors_apart
-from qhn_core.paper.study import BEYOND, LIKELIHOODS, METHODS, Conventions, all_conventions
+from qhn_core.paper.study import LIKELIHOODS, METHODS, Conventions, all_conventions
 
 CLEAR = 2.0
 """A published difference from MLE is clear when it is more than so many standard errors."""
@@ -159,56 +158,6 @@ def scale_effect(results: PaperResults, network: str, score: str = "test_bce") -
         if found := compare(results, averaged, summed, network, score):
             rows[dataset] = asdict(found)
     return frame(rows, ["dataset"])
-
-
-def beyond(results: PaperResults, part: str, network: str, score: str = "test_bce") -> pd.DataFrame:
-    """What the paper does not vary: one row per run of a part of `BEYOND`.
-
-    Columns: dataset, gradient, objective, the fields that the part varies, mean, std (ddof = 1), n.
-    The runs of Section IV at the same settings are among them.
-    """
-    if part not in BEYOND:
-        raise ValueError(f"part={part!r}: allowed are {', '.join(map(repr, BEYOND))}")
-    fields = [f for f in BEYOND[part] if f != "objective"]
-    shared = _shared(results.about.paper[0])
-    rows = []
-    for i, config in enumerate(results.configs):
-        varied = {f: getattr(config, f) for f in fields}
-        inside = config.objective in BEYOND[part]["objective"] and all(
-            value in BEYOND[part][f] or (config.objective == "mle" and f == "regularization")
-            for f, value in varied.items()
-        )
-        others = {f: v for f, v in _shared(config).items() if f not in fields}
-        if not inside or config.likelihood != "sum" or any(shared[f] != v for f, v in others.items()):
-            continue
-        values = results.seed_scores(i, network, score)
-        rows.append(
-            {
-                "dataset": config.dataset,
-                "gradient": config.gradient,
-                "objective": config.objective,
-                **varied,
-                "mean": values.mean(),
-                "std": values.std(ddof=1),
-                "n": len(values),
-            }
-        )
-    columns = ["dataset", "gradient", "objective", *fields]
-    return (
-        pd.DataFrame(rows).sort_values(columns, ignore_index=True)
-        if rows
-        else pd.DataFrame(columns=columns)
-    )
-
-
-def _shared(config: RunConfig) -> dict[str, object]:
-    """The fields that parts beyond the paper may vary, and MLE's λ, which nothing reads, as 1."""
-    return {
-        "n_layers": config.n_layers,
-        "shots": config.shots,
-        "annealing": config.annealing,
-        "regularization": 1.0 if config.objective == "mle" else config.regularization,
-    }
 
 
 def readings(results: PaperResults) -> dict[str, Conventions]:

@@ -75,8 +75,31 @@ def test_a_study_runs_nothing_twice():
     runs = [c.model_copy(update={"n_seeds": 1}) for c in (*study.paper(), *study.beyond())]
     assert len(runs) == len(set(runs))
     assert {c.n_seeds for c in study.paper()} == {50}
-    assert {c.n_seeds for c in study.beyond()} == {10}
+    assert {c.n_seeds for c in study.beyond()} == {10, 2}
     assert study.slice() in study.paper()
+
+
+def test_only_costly_runs_have_fewer_seeds():
+    study = Study(paper_base(), parts=tuple(BEYOND))
+    few = [c for c in study.beyond() if c.n_seeds == 5]
+    assert {c.n_seeds for c in study.beyond()} == {5, 20}
+    many_shots = [c for c in few if c.shots == 10_000]
+    shifted_kl = [c for c in few if c.n_layers > 1]
+    assert len(many_shots) == 3 * (1 + 2 * 2)  # datasets; MLE, and two objectives by two rules
+    assert len(shifted_kl) == 3 * 3  # datasets, L = 2, 3, 4
+    assert {(c.objective, c.gradient) for c in shifted_kl} == {("elbo", "algorithm-1")}
+    assert len(few) == len(many_shots) + len(shifted_kl)
+    assert {c.n_seeds for c in Study(paper_base(n_seeds=1), parts=("shots",)).beyond()} == {1}
+
+
+def test_annealing_has_every_strength_and_schedule():
+    found = {
+        (c.regularization, c.annealing)
+        for c in beyond_configs(paper_base(), "annealing", ["moons"], ["chain-rule"])
+        if c.objective == "elbo"
+    }
+    schedules = ("constant", "linear", "exponential", "cyclical")
+    assert found == set(itertools.product((0.001, 0.01, 0.1, 1, 10, 100, 1000), schedules))
 
 
 @pytest.mark.parametrize(

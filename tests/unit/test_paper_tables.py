@@ -12,8 +12,6 @@ from qhn_core.paper import (
     Conventions,
     PaperResults,
     Study,
-    beyond,
-    beyond_figure,
     contrast_figure,
     contrasts,
     figure_2,
@@ -165,22 +163,6 @@ def test_a_seed_that_diverged_in_one_run_is_left_out_of_the_pair(results):
     assert table(fewer, READING).loc["gaussian", "ELBO"].n == SEEDS - 5
 
 
-def test_beyond_takes_its_runs_and_those_of_the_paper():
-    results = made_up(lambda config: config.n_layers + (config.shots or 0) / 1e6)
-    layers = beyond(results, "layers", "last epoch")
-    some = layers[
-        (layers.dataset == "rings") & (layers.gradient == "chain-rule") & (layers.objective == "elbo")
-    ]
-    assert some.n_layers.tolist() == [1, 2, 3, 4]
-    assert some["mean"].tolist() == pytest.approx([1.0001, 2.0001, 3.0001, 4.0001])
-    shots = beyond(results, "shots", "last epoch")
-    some = shots[(shots.dataset == "rings") & (shots.objective == "mle")]
-    assert some.shots.tolist()[:-1] == [10, 30, 100, 300, 1000, 3000, 10_000]
-    assert np.isnan(some.shots.iloc[-1])
-    with pytest.raises(ValueError, match="part='width'"):
-        beyond(results, "width", "last epoch")
-
-
 @pytest.mark.parametrize("ask", [table, contrasts])
 def test_an_unknown_score_is_named(results, ask):
     with pytest.raises(ValueError, match=r"score='f1'.*'test_bce'"):
@@ -233,21 +215,6 @@ def test_the_contrast_figure_has_intervals_and_published_points(results):
     assert np.subtract(ours["x"], ours["error_x"]["arrayminus"]) == pytest.approx(found.low)
     assert theirs["x"][0] == pytest.approx(0.139 - 0.315)
     assert theirs["x"][ours["y"].index("gaussian, SELBO λ=1000")] is None
-
-
-def test_the_figure_of_a_part_runs_over_its_values(results):
-    figure = beyond_figure(results, "shots", "moons")
-    assert {tuple(t["x"]) for t in figure["data"]} == {
-        ("10", "30", "100", "300", "1000", "3000", "10000", "exact")
-    }
-
-
-def test_the_figure_of_annealing_has_a_line_for_each_schedule(results):
-    figure = beyond_figure(results, "annealing", "moons")
-    assert {t["name"] for t in figure["data"]} == {
-        f"{o}, {s}" for o in ("ELBO", "SELBO") for s in ("constant", "linear", "exponential", "cyclical")
-    }
-    assert {tuple(t["x"]) for t in figure["data"]} == {("1", "10", "100", "1000")}
 
 
 # --- words -------------------------------------------------------------------------------------------

@@ -1,0 +1,183 @@
+"""The study in the background of a server: one at a time, in one process that yields to all others.
+
+The process trains with one thread at the lowest priority. It ends with the server, and by itself;
+what it has trained is in the store, so that the next one goes on from there.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+
+from qhn_core.config import RunConfig
+from qhn_core.execution import leave_with_parent, run_chunk, spawn_context, thread_workers, without_main
+from qhn_core.jobs import ServerFullError, Status
+from qhn_core.paper.results import save_results
+from qhn_core.paper.run import FailedRunsError, Study, run_study
+from qhn_core.store import RunStore, StoreError, default_folder
+
+LOWEST_PRIORITY = 19
+TRIAL_EPOCHS = 3
+TRIAL_SEEDS = 5
+SECONDS_TO_SCORE = 0.15
+"""A trained run, on all networks of its dataset; a rough number."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study in the background is."""
+
+    study: Study
+    status: Status
+    """RUNNING, DONE, INTERRUPTED (stopped, and can go on) or FAILED."""
+    done: int = 0
+    """Epochs of all runs, with those that the store had already."""
+    total: int = 0
+    """0 before the first count."""
+    seconds_left: float | None = None
+    """Estimate; None before there is one."""
+    message: str = ""
+
+
+class Background:
+    """Runs a study in a process of its own, for everybody on this server. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: BaseProcess | None = None
+        self.progress: Progress | None = None
+        """Of the study under way, or else of the last one; None before the first."""
+
+    def start(self, study: Study, command: str) -> None:
+        """Compute a study, from what is stored of it; raises ServerFullError where one is under way.
+
+        command: what does the same from the command line, for the record.
+        """
+        with self._lock:
+            if self._process is not None:
+                raise ServerFullError("The study is being computed already; there is one at a time.")
+            context = spawn_context()
+            reader, writer = context.Pipe(duplex=False)
+            arguments = (writer, study, command, default_folder())
+            self._process = context.Process(target=_compute, args=arguments, daemon=True)
+            with without_main():
+                self._process.start()
+            writer.close()  # the child's is the last one: when it ends, so does the reading
+            self.progress = Progress(study, Status.RUNNING)
+            threading.Thread(target=self._listen, args=(reader, self._process), daemon=True).start()
+
+    def stop(self) -> None:
+        """End the study under way within a moment; what was trained stays stored."""
+        with self._lock:
+            if self._process is not None:
+                self._process.terminate()
+
+    def wait(self, seconds: float) -> Progress | None:
+        """Block until nothing is under way, at most `seconds`."""
+        until = time.monotonic() + seconds
+        while self._process is not None and time.monotonic() < until:
+            time.sleep(0.02)
+        return self.progress
+
+    def _listen(self, reader: Connection, process: BaseProcess) -> None:
+        """Follow the process until it ends."""
+        news: tuple[int, int] | str | None = None
+        first: tuple[int, float] | None = None
+        try:
+            while True:
+                news = reader.recv()
+                if isinstance(news, tuple):
+                    done, total = news
+                    first = first or (done, time.monotonic())
+                    left = _seconds_left(first, done, total)
+                    self._tell(Status.RUNNING, done=done, total=total, seconds_left=left)
+        except (EOFError, OSError):  # it has ended, perhaps in the middle of a message
+            process.join()
+        if news == "":
+            self._tell(Status.DONE)
+        elif isinstance(news, str):
+            self._tell(Status.FAILED, message=news)
+        elif process.exitcode in (0, -signal.SIGTERM):
+            self._tell(Status.INTERRUPTED)
+        else:
+            self._tell(Status.FAILED, message=f"Its process ended with exit code {process.exitcode}.")
+        with self._lock:
+            self._process = None
+
+    def _tell(self, status: Status, **changes: float | str | None) -> None:
+        if self.progress is not None:
+            self.progress = replace(self.progress, status=status, **changes)  # type: ignore[arg-type]
+
+
+def _seconds_left(first: tuple[int, float], done: int, total: int) -> float | None:
+    """By the speed since the first count, which has what was stored already."""
+    computed, seconds = done - first[0], time.monotonic() - first[1]
+    return (total - done) * seconds / computed if computed else None
+
+
+def _compute(writer: Connection, study: Study, command: str, home: Path) -> None:
+    """Runs in the process: sends (done, total) again and again, and at last "" or what went wrong."""
+    leave_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # `run_sweep` saves what runs on the way out
+    if hasattr(os, "nice"):
+        os.nice(LOWEST_PRIORITY)
+    try:
+        with RunStore(home) as store:
+            results = run_study(
+                study,
+                thread_workers(),
+                store,
+                command,
+                lambda done, total: writer.send((done, total)),
+            )
+        save_results(results_folder(study.base.n_seeds, home), results)
+    except (FailedRunsError, StoreError, OSError) as error:
+        writer.send(str(error))
+    else:
+        writer.send("")
+
+
+def results_folder(n_seeds: int, home: Path | None = None) -> Path:
+    """Where the study with so many seeds leaves its results: below QHN_HOME."""
+    return (home or default_folder()) / "paper" / str(n_seeds)
+
+
+def computed_here() -> dict[int, float]:
+    """The studies that were computed on this server: number of seeds -> when, seconds since 1970."""
+    files = results_folder(0).parent.glob("*/about.json")
+    found = {int(f.parent.name): f.stat().st_mtime for f in files if f.parent.name.isdecimal()}
+    return dict(sorted(found.items()))
+
+
+def seconds_to_compute(study: Study) -> float:
+    """Estimate for one process of this machine with nothing stored yet, from a few epochs of each kind."""
+    base = study.base.model_copy(update={"n_seeds": TRIAL_SEEDS})
+    runs = study.paper()
+    return SECONDS_TO_SCORE * len(runs) + sum(
+        _epoch_seconds(base, config.objective, config.gradient) * config.epochs * config.n_seeds
+        for config in runs
+    )
+
+
+@cache
+def _epoch_seconds(base: RunConfig, objective: str, gradient: str) -> float:
+    """Of one seed."""
+    config = base.model_copy(update={"objective": objective, "gradient": gradient})
+    state, _ = run_chunk(config, np.arange(TRIAL_SEEDS), 1)  # compiles, and builds the problem
+    started = time.perf_counter()
+    run_chunk(config, state, TRIAL_EPOCHS)
+    return (time.perf_counter() - started) / TRIAL_EPOCHS / TRIAL_SEEDS
+
+
+@cache
+def background() -> Background:
+    """The one of this process."""
+    return Background()
