@@ -15,7 +15,7 @@ from qhn_core.objectives import objective_value
 from qhn_core.simulators import available_simulators, get_simulator
 from qhn_core.training import RunResult, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "BinaryNetwork",
     "Dataset",
