@@ -243,7 +243,8 @@ def _write_first_layers(gradient, angles, bra):
     factors = np.zeros((starts.size - 1, 4), dtype=np.complex128)
     for g in range(starts.size - 1):
         amplitudes = group_amplitudes(angles, starts[g], starts[g + 1])
-        factors[g, : amplitudes.size] = amplitudes
+        for i in range(amplitudes.size):
+            factors[g, i] = amplitudes[i]
     duals = group_duals(bra, factors, starts)
     for g in range(starts.size - 1):
         width = 1 << (starts[g + 1] - starts[g])

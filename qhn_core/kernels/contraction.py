@@ -41,8 +41,12 @@ def _halves(factors, starts, cut, rows, left, right):
     """The halves' products of some circuits as columns: left (2**l, B), right (2**r, B)."""
     for b in range(rows.size):
         f = factors[rows[b]]
-        left[:, b] = half_product(f, starts, 0, cut)[len(left) :]
-        right[:, b] = half_product(f, starts, cut, starts.size - 1)[len(right) :]
+        steps = half_product(f, starts, 0, cut)
+        for i in range(len(left)):
+            left[i, b] = steps[len(left) + i]
+        steps = half_product(f, starts, cut, starts.size - 1)
+        for i in range(len(right)):
+            right[i, b] = steps[len(right) + i]
 
 
 @njit(cache=True, nogil=True)
@@ -54,9 +58,7 @@ def group_means(tables, factors, starts, n_layers):
     n_qubits = starts[-1]
     cut = middle(starts)
     out = np.zeros((len(factors), len(tables)))
-    permuted = np.empty_like(tables)
-    for k in range(len(tables)):
-        permuted[k] = entangled_copy(tables[k], n_layers, n_qubits)
+    permuted = [entangled_copy(tables[k], n_layers, n_qubits) for k in range(len(tables))]
     for begin in range(0, len(factors), AT_ONCE):
         rows = np.arange(begin, min(begin + AT_ONCE, len(factors)))
         left = np.empty((1 << starts[cut], rows.size))

@@ -104,7 +104,7 @@ def chain_mmd_slopes(factors, starts, first, c, r):
     out = np.zeros(factors.shape)
     none = np.ones(factors.shape[1:])
     before = np.empty((n_qubits + 1, 2))  # sums over the strings of the qubits before j
-    before[0] = (1.0, 0.0)
+    before[0, 0], before[0, 1] = 1.0, 0.0
     for row in range(len(factors)):
         q = factors[row]
         squares = _squares(q, starts)

@@ -17,8 +17,8 @@ def group_starts(n_layers, n_qubits):
         return np.arange(n_qubits + 1)
     starts = np.empty(n_qubits // 2 + 2, dtype=np.int64)
     starts[0] = 0
-    starts[1:-1] = np.arange(1, n_qubits + 1, 2)[: n_qubits // 2]
-    starts[-1] = n_qubits
+    for g in range(1, starts.size):
+        starts[g] = min(2 * g - 1, n_qubits)
     return starts
 
 
@@ -67,7 +67,9 @@ def _turn_group(vector, rotations):
 def _rotations(angles, start, stop):
     out = np.empty((stop - start, 2, 2), dtype=np.complex128)
     for qubit in range(start, stop):
-        out[qubit - start] = rotation(angles, qubit)
+        u = rotation(angles, qubit)
+        for i in range(4):
+            out[qubit - start, i // 2, i % 2] = u[i // 2, i % 2]
     return out
 
 
@@ -151,8 +153,10 @@ def angle_slopes(angles, by_group):
     out = np.empty_like(angles)
     for row in range(len(angles)):
         if angles.shape[1] == 1:
-            out[row, 0, 0] = (by_group[row, :, 1] - by_group[row, :, 0]) * np.sin(angles[row, 0, 0]) / 2
-            out[row, 0, 1] = 0.0
+            for j in range(angles.shape[3]):
+                by_one = by_group[row, j, 1] - by_group[row, j, 0]
+                out[row, 0, 0, j] = by_one * np.sin(angles[row, 0, 0, j]) / 2
+                out[row, 0, 1, j] = 0.0
             continue
         for g in range(starts.size - 1):
             dual = group_amplitudes(angles[row], starts[g], starts[g + 1])

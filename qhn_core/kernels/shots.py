@@ -22,9 +22,9 @@ def _given(part, whole):
 def _write_conditionals(q, start, stop, out):
     """P(1) of a group's qubits given the qubit before, from its probabilities q (4,): into out (n, 2)."""
     if stop - start == 1:
-        out[start, :] = q[1]
+        out[start, 0] = out[start, 1] = q[1]
     else:
-        out[start, :] = q[2] + q[3]
+        out[start, 0] = out[start, 1] = q[2] + q[3]
         out[start + 1, 0] = _given(q[1], q[0] + q[1])
         out[start + 1, 1] = _given(q[3], q[2] + q[3])
 
@@ -57,7 +57,8 @@ def shifted_group_samples(angles, key, epoch, shots):
     """
     n_layers, _, n_qubits = angles.shape
     starts = group_starts(n_layers, n_qubits)
-    chain = conditionals(group_probabilities(angles[None])[0], starts)
+    factors = group_probabilities(angles[None])[0]
+    chain = conditionals(factors, starts)
     n_words = (n_qubits + WORD_BITS - 1) // WORD_BITS
     out = np.empty((4 * n_layers * n_qubits, n_words, shots), dtype=np.int64)
     shifted = angles.copy()
@@ -71,8 +72,7 @@ def shifted_group_samples(angles, key, epoch, shots):
         shifted[layer, kind, qubit] = angles[layer, kind, qubit] + (0.5 - circuit % 2) * np.pi
         write_group(shifted, starts[g], starts[g + 1], q)
         shifted[layer, kind, qubit] = angles[layer, kind, qubit]
-        kept = chain[starts[g] : starts[g + 1]].copy()
         _write_conditionals(q, starts[g], starts[g + 1], chain)
         sample_chain(chain, n_layers % 2, key, epoch, SHIFTED + circuit, out[circuit])
-        chain[starts[g] : starts[g + 1]] = kept
+        _write_conditionals(factors[g], starts[g], starts[g + 1], chain)
     return out
