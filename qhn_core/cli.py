@@ -20,6 +20,7 @@ from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.exchange import export_zip, import_zip, save_run
 from qhn_core.execution import choose_workers
+from qhn_core.history import Rows
 from qhn_core.jobs import Status
 from qhn_core.landscape import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
 from qhn_core.offline import caption, landscape_html, view_data
@@ -30,7 +31,8 @@ from qhn_core.store_file import StoreError
 from qhn_core.stored_scans import scan_with_store
 from qhn_core.study import measure_planes, paired_differences, short_table
 from qhn_core.sweep import grid, run_sweep, sweep_table
-from qhn_core.training import Rows, RunResult, TrainingState, train
+from qhn_core.training import RunResult, train
+from qhn_core.training_state import TrainingState
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 

@@ -16,11 +16,12 @@ from qhn_core.curve_figures import gradient_figure, objective_figure, pinned_lin
 from qhn_core.evaluation import decision_surfaces, exhaustive_search, logistic_regression, plot_axes
 from qhn_core.figures import Figure, over_seeds
 from qhn_core.histogram_figures import histogram_figure
+from qhn_core.history import Rows
 from qhn_core.jobs import MOVING, Job, Status
 from qhn_core.large_figures import Measured, networks_figure, prediction_surfaces, predictions_figure
-from qhn_core.problem import LargeProblem, Problem, training_problem
+from qhn_core.problem import AnyProblem, LargeProblem, Problem, training_problem
 from qhn_core.simulators import get_simulator
-from qhn_core.training import AnyProblem, Rows, TrainingState, as_words
+from qhn_core.training_state import TrainingState, as_words
 
 MOST_PINS = 4
 VIEW_SAMPLES = 200

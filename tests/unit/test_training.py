@@ -7,9 +7,11 @@ import oracles
 import pytest
 from threadpoolctl import threadpool_limits
 
-from qhn_core import RunConfig, mmd_squared_unbiased, objective_value, train, training
+from qhn_core import RunConfig, measuring, mmd_squared_unbiased, objective_value, train, training
+from qhn_core.history import join_rows
 from qhn_core.problem import build_problem
-from qhn_core.training import advance, initial_state, join_rows, merge_states
+from qhn_core.training import advance, initial_state
+from qhn_core.training_state import merge_states
 
 DESIGN_COLUMNS = [
     "seed",
@@ -497,13 +499,13 @@ def test_the_first_objective_is_measured_with_eq_21(monkeypatch):
     """At the start, with every network equally good, the objective is minus lambda times eq. (21)."""
     config = small(regularization=2.0, shots=7, n_seeds=1)
     drawn = {}
-    original = training.sampled_terms
+    original = measuring.sampled_terms
 
     def spy(config, problem, samples, prior, kl):
         drawn.update(samples=samples, prior=prior)
         return original(config, problem, samples, prior, kl)
 
-    monkeypatch.setattr(training, "sampled_terms", spy)
+    monkeypatch.setattr(measuring, "sampled_terms", spy)
     state = initial_state(config)
     bits = oracles.all_bits(6)
     mmd = mmd_squared_unbiased(bits[drawn["samples"][0, 0]], bits[drawn["prior"][0, 0]], 1.5)
