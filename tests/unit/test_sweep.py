@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import qhn_core as qhn
-from qhn_core import cli, scheduler, sweep
+from qhn_core import cli, commands, scheduler, sweep
 from qhn_core.execution import process_workers, run_chunk, thread_workers
 from qhn_core.jobs import Limits, Status
 from qhn_core.store import RunStore
@@ -231,7 +231,9 @@ def home(tmp_path, monkeypatch):
     """An empty store for the command line, and threads in place of processes."""
     monkeypatch.setenv("QHN_HOME", str(tmp_path))
     monkeypatch.delenv("QHN_SCHEDULER", raising=False)
-    monkeypatch.setattr(cli, "choose_workers", lambda scheduler, count: thread_workers(count or 1))
+    monkeypatch.setattr(
+        commands.sweep, "choose_workers", lambda scheduler, count: thread_workers(count or 1)
+    )
     return tmp_path
 
 
@@ -319,7 +321,7 @@ def test_an_interrupted_sweep_has_the_code_of_a_signal(capsys, home, monkeypatch
     def interrupted(configs, workers, store, progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_sweep", interrupted)
+    monkeypatch.setattr(commands.sweep, "run_sweep", interrupted)
     assert run(capsys, "sweep", *SMALL)[0] == 130
 
 
