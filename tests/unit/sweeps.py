@@ -26,6 +26,10 @@ def assert_same_run(job, config):
     np.testing.assert_array_equal(job.state.best_angles, expected.best_angles)
 
 
+def has_simulator(name):
+    return next(s.available for s in qhn.available_simulators() if s.name == name)
+
+
 class Counter:
     """Stands in for `run_chunk` and counts the epochs that it computes, by config."""
 
