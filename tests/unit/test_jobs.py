@@ -49,11 +49,13 @@ def test_a_chunk_is_one_change(serve, hand):
     service = serve(hand)
     job = service.submit(small(n_seeds=27, n_layers=3))
     assert len(job.parts) == 3
+    for _ in job.parts:  # until then it is told once a second how many are ahead of it
+        hand.run_chunk()
     before = job.version
     for _ in job.parts:
         assert job.version == before
         hand.run_chunk()
-    assert (job.version, job.epoch) == (before + 1, 1)
+    assert (job.version, job.epoch) == (before + 1, 2)
 
 
 def test_a_job_is_found_by_its_id_alone(serve, hand):
