@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig, new_run_id
+from qhn_core.history import Rows, join_rows, tidy
 from qhn_core.problem import (
     BYTES_PER_NETWORK,
     MOST_TABLE_BITS,
@@ -16,7 +17,8 @@ from qhn_core.problem import (
     tables_gb,
     way_out,
 )
-from qhn_core.training import Rows, RunResult, TrainingState, join_rows, merge_states, tidy
+from qhn_core.training import RunResult
+from qhn_core.training_state import TrainingState, merge_states
 
 
 class Status(StrEnum):

@@ -9,24 +9,19 @@ import numpy as np
 import orjson
 
 from qhn_core.bits import Float, Index, words_to_bits
+from qhn_core.boundary_figures import boundary_figure
 from qhn_core.circuit_drawing import circuit_svg
 from qhn_core.circuits import Draws, seed_keys
+from qhn_core.curve_figures import gradient_figure, objective_figure, pinned_line, reference_line
 from qhn_core.evaluation import decision_surfaces, exhaustive_search, logistic_regression, plot_axes
-from qhn_core.figures import (
-    Figure,
-    boundary_figure,
-    gradient_figure,
-    histogram_figure,
-    objective_figure,
-    over_seeds,
-    pinned_line,
-    reference_line,
-)
+from qhn_core.figures import Figure, over_seeds
+from qhn_core.histogram_figures import histogram_figure
+from qhn_core.history import Rows
 from qhn_core.jobs import MOVING, Job, Status
 from qhn_core.large_figures import Measured, networks_figure, prediction_surfaces, predictions_figure
-from qhn_core.problem import LargeProblem, Problem, training_problem
+from qhn_core.problem import AnyProblem, LargeProblem, Problem, training_problem
 from qhn_core.simulators import get_simulator
-from qhn_core.training import AnyProblem, Rows, TrainingState, as_words
+from qhn_core.training_state import TrainingState, as_words
 
 MOST_PINS = 4
 VIEW_SAMPLES = 200

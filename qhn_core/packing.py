@@ -10,7 +10,9 @@ import numpy as np
 
 from qhn_core.archives import Layout, pack_arrays, unpack_arrays
 from qhn_core.config import RunConfig
-from qhn_core.training import HISTORY_COLUMNS, Rows, RunResult, TrainingState, samples_shape, tidy
+from qhn_core.history import HISTORY_COLUMNS, Rows, tidy
+from qhn_core.training import RunResult
+from qhn_core.training_state import TrainingState, samples_shape
 
 MAX_NAME = 120
 ROW = np.dtype([(c, "<i8" if c in ("seed", "epoch") else "<f8") for c in HISTORY_COLUMNS])

@@ -108,6 +108,9 @@ class LargeProblem:
         return scores
 
 
+AnyProblem = Problem | LargeProblem
+
+
 def check_memory(config: RunConfig) -> None:
     """Raise ValueError where the 2**n tables and states do not fit this machine's memory."""
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -165,7 +168,7 @@ def has_tables(config: RunConfig) -> bool:
     return config.n_qubits <= MOST_TABLE_BITS or not without_tables(config)
 
 
-def training_problem(config: RunConfig) -> "Problem | LargeProblem":
+def training_problem(config: RunConfig) -> AnyProblem:
     """What a run scores its networks by: tables, or each network that it meets.
 
     Raises ValueError where a run needs tables that do not fit the memory.

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.config import RunConfig
+from qhn_core.history import HISTORY_COLUMNS, Rows
 from qhn_core.problem import has_tables
-from qhn_core.training import HISTORY_COLUMNS, Rows, TrainingState
+from qhn_core.training_state import TrainingState
 
 
 def require(ok: Any, values: Any, what: str, allowed: str) -> None:

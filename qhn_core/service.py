@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from qhn_core.config import RunConfig
 from qhn_core.execution import Workers, choose_workers, shard_seeds
+from qhn_core.history import join_rows
 from qhn_core.jobs import FINAL, MOVING, Job, Limits, ServerFullError, Status, restored
 from qhn_core.problem import check_memory, has_tables
 from qhn_core.scheduler import Scheduler
 from qhn_core.store import RunStore
 from qhn_core.store_file import RunLostError, StoreError
-from qhn_core.training import join_rows
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qhn_core.config import RunConfig, new_run_id
+from qhn_core.history import Rows, join_rows
 from qhn_core.packing import (
     StoredRun,
     check_name,
@@ -18,7 +19,7 @@ from qhn_core.packing import (
 )
 from qhn_core.store_file import RunLostError
 from qhn_core.stored_scans import ScanStore
-from qhn_core.training import Rows, TrainingState, join_rows
+from qhn_core.training_state import TrainingState
 
 ALIVE = "status IN ('queued', 'running', 'paused')"
 UPSERT = """

@@ -15,80 +15,19 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.annealing import at_epoch
-from qhn_core.bits import WORD_BITS, Float, Index
-from qhn_core.circuits import Circuits, Draws, Keys, circuit_blocks, seed_keys
+from qhn_core.bits import Float, Index
+from qhn_core.circuits import Draws, Keys, circuit_blocks, seed_keys
 from qhn_core.config import RunConfig
 from qhn_core.evaluation import summarize
 from qhn_core.gradients import exact_gradient, sampled_gradient
-from qhn_core.objectives import Terms, circuit_objective, log_likelihoods, sampled_terms
+from qhn_core.history import Rows, join_rows, tidy
+from qhn_core.measuring import measure, objective_of
 from qhn_core.optimizer import ascend, decay_on_plateau
-from qhn_core.problem import SCORES, LargeProblem, Problem, build_problem, training_problem
+from qhn_core.problem import AnyProblem, build_problem, training_problem
+from qhn_core.training_state import TrainingState, as_words, merge_states
 
-AnyProblem = Problem | LargeProblem
-Rows = dict[str, Any]
-"""History columns as arrays of equal length, one entry per (epoch, seed)."""
-
-HISTORY_COLUMNS = (
-    "seed",
-    "epoch",
-    "objective",
-    "expected_log_likelihood",
-    "kl",
-    "mmd_squared",
-    "gradient_magnitude",
-    "learning_rate",
-    "train_bce",
-    "train_accuracy",
-    "test_bce",
-    "test_accuracy",
-    "exact_objective",
-)
-
-
-SCORE_COLUMNS = (*SCORES, "exact_objective")
 LARGEST_ANGLE = 2.0**52
 """From here on neighbouring numbers are a radian apart: an angle means nothing any more."""
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """Where S seeds stand after `epoch` epochs. Arrays have the seeds on their first axis."""
-
-    epoch: int
-    seeds: Index
-    angles: Float
-    best_angles: Float
-    best_objective: Float
-    """Of `best_angles`, estimated, with the λ of the last epoch: so that all epochs are judged alike."""
-    learning_rate: Float
-    stale_epochs: Index
-    samples: Index
-    """Basis states measured at `angles` (S, shots); (S, 0) for an exact run.
-
-    Of more than 63 qubits, which one index does not hold: packed bitstrings (S, n_words, shots), see
-    `bits.words_to_bits`.
-    """
-    gradient: Float
-    """The gradient that led to `angles`; zero before the first epoch."""
-    diverged_at: Index
-    """Epoch at which a seed's numbers stopped being finite, 0 where they are."""
-
-    def take(self, rows: Any) -> "TrainingState":
-        """The state of some of the seeds: rows is a slice, mask or index array."""
-        kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "epoch"}
-        return TrainingState(epoch=self.epoch, **kept)
-
-    def divergence(self) -> str:
-        """A sentence on the seeds that diverged, or an empty string."""
-        bad = np.flatnonzero(self.diverged_at)
-        if not len(bad):
-            return ""
-        first = bad[np.argmin(self.diverged_at[bad])]
-        return (
-            f"{len(bad)} of {len(self.seeds)} seeds diverged, first seed {self.seeds[first]} at epoch "
-            f"{self.diverged_at[first]}: the angles or the objective grew beyond all bounds. "
-            "Lower the learning rate or λ."
-        )
 
 
 def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingState:
@@ -102,87 +41,20 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
     if config.initial_angles is not None:
         angles[:] = np.reshape(config.initial_angles, config.angle_shape)
     draws = None if config.shots is None else Draws(seed_keys(config.seed, seeds), 0, config.shots)
-    samples, terms, _ = _measure(config, training_problem(config), angles, draws)
+    samples, terms, _ = measure(config, training_problem(config), angles, draws)
     count = len(seeds)
     return TrainingState(
         epoch=0,
         seeds=seeds,
         angles=angles,
         best_angles=angles,
-        best_objective=_value(at_epoch(config, config.epochs), terms),
+        best_objective=objective_of(at_epoch(config, config.epochs), terms),
         learning_rate=np.full(count, config.learning_rate),
         stale_epochs=np.zeros(count, dtype=np.int64),
         samples=samples,
         gradient=np.zeros_like(angles),
         diverged_at=np.zeros(count, dtype=np.int64),
     )
-
-
-def _measure(
-    config: RunConfig, problem: AnyProblem, angles: Float, draws: Draws | None
-) -> tuple[Index, Terms, dict[str, Float]]:
-    """(state.samples, the objective's terms, the networks' scores) at angles (S, L, 2, n).
-
-    Each seed is measured by its own draws; without draws all numbers are exact.
-    """
-    none = np.zeros((0, *samples_shape(config)), dtype=np.int64)
-    parts = [(none, Terms(*np.zeros((3, 0))), dict.fromkeys(SCORE_COLUMNS, np.zeros(0)))]
-    for rows, circuits in circuit_blocks(config, angles):
-        if draws is None:
-            parts.append(_exact_measurement(config, build_problem(config), circuits))
-        else:
-            parts.append(_sampled_measurement(config, problem, circuits, draws.take(rows)))
-    samples, terms, scores = zip(*parts, strict=True)
-    return (
-        np.concatenate(samples),
-        Terms(*(np.concatenate([getattr(t, f.name) for t in terms]) for f in fields(Terms))),
-        {name: np.concatenate([s[name] for s in scores]) for name in SCORE_COLUMNS},
-    )
-
-
-def _exact_measurement(
-    config: RunConfig, problem: Problem, circuits: Circuits
-) -> tuple[Index, Terms, dict[str, Float]]:
-    tables = np.array([log_likelihoods(config, problem), *(getattr(problem, name) for name in SCORES)])
-    means = circuits.means(tables).T
-    terms = Terms(means[0], circuits.kl(), circuits.mmd_squared())
-    scores = dict(zip(SCORES, means[1:], strict=True))
-    samples = np.zeros((len(means[0]), 0), dtype=np.int64)
-    return samples, terms, {**scores, "exact_objective": _value(config, terms)}
-
-
-def _sampled_measurement(
-    config: RunConfig, problem: AnyProblem, circuits: Circuits, draws: Draws
-) -> tuple[Index, Terms, dict[str, Float]]:
-    words, prior = circuits.samples(draws), draws.prior(config.n_qubits)
-    terms = sampled_terms(config, problem, words, prior, circuits.kl())
-    if isinstance(problem, LargeProblem):  # E[ll] is a sum over 2**n networks
-        exact_objective = np.full(len(words), np.nan)
-    else:
-        exact_objective = circuit_objective(config, problem, circuits)
-    samples = words[:, 0] if words.shape[1] == 1 else words
-    return samples, terms, {**problem.mean_scores(words), "exact_objective": exact_objective}
-
-
-def samples_shape(config: RunConfig) -> tuple[int, ...]:
-    """The shape of one seed's `TrainingState.samples`.
-
-    >>> samples_shape(RunConfig()), samples_shape(RunConfig(dataset="digits", n_hidden=2))
-    ((100,), (3, 100))
-    """
-    shots = config.shots or 0
-    return (
-        (shots,) if config.n_qubits <= WORD_BITS or not shots else (-(-config.n_qubits // WORD_BITS), shots)
-    )
-
-
-def as_words(samples: Index) -> Index:
-    """`TrainingState.samples` as packed bitstrings (S, n_words, shots), however many bits they have."""
-    return samples[:, None] if samples.ndim == 2 else samples
-
-
-def _value(config: RunConfig, terms: Terms) -> Float:
-    return terms.value(config.objective, config.regularization)
 
 
 def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[TrainingState, Rows]:
@@ -207,12 +79,6 @@ def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[Tra
     return state, join_rows(rows)
 
 
-def join_rows(rows: list[Rows]) -> Rows:
-    """Chunks of history rows as one."""
-    empty = {c: np.zeros(0, dtype=int if c in ("seed", "epoch") else float) for c in HISTORY_COLUMNS}
-    return {c: np.concatenate([empty[c], *(r[c] for r in rows)]) for c in HISTORY_COLUMNS}
-
-
 def _one_epoch(
     config: RunConfig, problem: AnyProblem, keys: Keys, state: TrainingState
 ) -> tuple[TrainingState, Rows]:
@@ -224,10 +90,10 @@ def _one_epoch(
     gradient = _gradient(climbed, problem, now, draws)
     angles = ascend(now.angles, gradient, now.learning_rate)
     finite = np.asarray((np.abs(angles) < LARGEST_ANGLE).all(axis=(1, 2, 3)))
-    samples, terms, scores = _measure(climbed, problem, angles[finite], draws and draws.take(finite))
-    objective = _value(climbed, terms)
+    samples, terms, scores = measure(climbed, problem, angles[finite], draws and draws.take(finite))
+    objective = objective_of(climbed, terms)
     ok = np.isfinite(objective)
-    judged = _value(at_epoch(config, config.epochs), terms)[ok]  # all epochs by one λ, the last one's
+    judged = objective_of(at_epoch(config, config.epochs), terms)[ok]  # all epochs by one λ, the last one's
     finite[finite] = ok
 
     diverged_at = state.diverged_at.copy()
@@ -310,11 +176,6 @@ class RunResult:
         return summarize(self.config, self.history, self.best_angles)
 
 
-def tidy(rows: Rows) -> pd.DataFrame:
-    """History rows as a tidy table, sorted by seed and epoch."""
-    return pd.DataFrame(rows).sort_values(["seed", "epoch"], ignore_index=True)
-
-
 def train(config: RunConfig, progress: Callable[[TrainingState, Rows], None] | None = None) -> RunResult:
     """Train all seeds of a config, on all cores; the numbers do not depend on how many those are.
 
@@ -339,13 +200,3 @@ def train(config: RunConfig, progress: Callable[[TrainingState, Rows], None] | N
             if progress is not None:
                 progress(merge_states(states), rows[-1])
     return RunResult(config, tidy(join_rows(rows)), merge_states(states))
-
-
-def merge_states(states: list[TrainingState]) -> TrainingState:
-    """The states of shards of the seeds, all at the same epoch, as one."""
-    joined = {
-        f.name: np.concatenate([getattr(s, f.name) for s in states])
-        for f in fields(TrainingState)
-        if f.name != "epoch"
-    }
-    return TrainingState(epoch=states[0].epoch, **joined)

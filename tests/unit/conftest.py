@@ -1,11 +1,17 @@
-"""Fixtures of the tests of the store."""
+"""Fixtures of the tests of the store, of jobs and of sweeps."""
 
 import pytest
 
+from qhn_core import scheduler, sweep
+from qhn_core.commands import sweep as sweep_command
+from qhn_core.execution import Workers, thread_workers
+from qhn_core.service import JobService
 from qhn_core.store import RunStore
 from qhn_core.training import advance, initial_state
 
+from .by_hand import ByHand
 from .stored import CONFIG
+from .sweeps import Counter
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +24,52 @@ def whole():
 def store(tmp_path):
     with RunStore(tmp_path) as store:
         yield store
+
+
+@pytest.fixture
+def serve():
+    """serve(hand) -> a JobService whose chunks run by hand; serve() -> one on a thread."""
+    services = []
+
+    def make(hand=None, threads=1, **options):
+        workers = thread_workers(threads) if hand is None else Workers(hand.again, 1)
+        services.append(JobService(workers, **options))
+        return services[-1]
+
+    yield make
+    for service in services:
+        service.shutdown()
+
+
+@pytest.fixture
+def hand(monkeypatch):
+    """Chunks of one epoch that are due at once, and run when the test says so."""
+    monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e9)
+    monkeypatch.setattr(scheduler, "CHUNK_SECONDS", 1e-9)
+    return ByHand()
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """counted() -> from now on, the epochs that are computed, by config; an epoch a chunk."""
+    monkeypatch.setattr(scheduler, "UNPACED_CHUNK_SECONDS", 0)
+    monkeypatch.setattr(scheduler, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.001)
+
+    def start():
+        counter = Counter()
+        monkeypatch.setattr(scheduler, "run_chunk", counter)
+        return counter.epochs
+
+    return start
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty store for the command line, and threads in place of processes."""
+    monkeypatch.setenv("QHN_HOME", str(tmp_path))
+    monkeypatch.delenv("QHN_SCHEDULER", raising=False)
+    monkeypatch.setattr(
+        sweep_command, "choose_workers", lambda scheduler, count: thread_workers(count or 1)
+    )
+    return tmp_path

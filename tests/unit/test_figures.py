@@ -8,8 +8,11 @@ import plotly.graph_objects as go
 import pytest
 
 import qhn_core as qhn
-from qhn_core import figures
+from qhn_core.boundary_figures import boundary_figure
+from qhn_core.curve_figures import gradient_figure, objective_figure
 from qhn_core.evaluation import decision_surfaces, plot_axes
+from qhn_core.figures import over_seeds
+from qhn_core.histogram_figures import histogram_figure
 from qhn_core.problem import build_problem
 
 RUNS = {
@@ -35,8 +38,8 @@ def trained(run):
 def curves(run):
     """The two figures of curves of a run."""
     config, problem, history = trained(run)
-    stats = figures.over_seeds({name: history[name].to_numpy() for name in history})
-    return figures.objective_figure(config, problem, stats), figures.gradient_figure(config, stats)
+    stats = over_seeds({name: history[name].to_numpy() for name in history})
+    return objective_figure(config, problem, stats), gradient_figure(config, stats)
 
 
 def pictures(run, samples=None):
@@ -46,8 +49,8 @@ def pictures(run, samples=None):
     samples = np.random.default_rng(1).choice(64, 50, p=exact) if samples is None else samples
     axes = plot_axes(problem)
     surfaces = decision_surfaces(problem, np.array([1, 2, 2]), 3, axes)
-    boundary = figures.boundary_figure(problem, axes, surfaces)
-    return boundary, figures.histogram_figure(problem, samples, exact)
+    boundary = boundary_figure(problem, axes, surfaces)
+    return boundary, histogram_figure(problem, samples, exact)
 
 
 def named(figure, name):
@@ -145,7 +148,7 @@ def test_over_seeds_is_the_mean_and_the_deviation_of_the_seeds_present():
     """A seed that diverged has no rows; the others still count."""
     rows = {"seed": [0, 1, 1], "epoch": [1, 1, 2], "objective": [1.0, 4.0, 7.0]}
     expected = pd.DataFrame({"epoch": [1, 2], "objective_mean": [2.5, 7.0], "objective_std": [1.5, 0.0]})
-    pd.testing.assert_frame_equal(pd.DataFrame(figures.over_seeds(rows)), expected, check_like=True)
+    pd.testing.assert_frame_equal(pd.DataFrame(over_seeds(rows)), expected, check_like=True)
 
 
 # --- Plotly ------------------------------------------------------------------------------------------
@@ -250,7 +253,7 @@ def test_hover_decodes_the_network_and_scores_it(n_hidden):
     problem, data, n = build_problem(config), qhn.load_dataset("gaussian"), config.n_qubits
     exact = np.full(2**n, 2.0**-n)
     samples = np.random.default_rng(8).choice(2**n, 12, replace=False)
-    bars = figures.histogram_figure(problem, samples, exact)["data"][0]
+    bars = histogram_figure(problem, samples, exact)["data"][0]
     assert {name[-1] for name in bars["x"]} == {"0", "1"}, "this test needs both activations"
     for name, text in zip(bars["x"], bars["customdata"], strict=True):
         title, *lines, bce, accuracy = text.split("<br>")

@@ -1,0 +1,93 @@
+"""`qhn landscape`."""
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from qhn_core.bits import Float
+from qhn_core.commands.options import (
+    add_config_options,
+    add_json_option,
+    add_plane_options,
+    given_config,
+    given_plane,
+)
+from qhn_core.commands.train import train_with_progress
+from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.landscape import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
+from qhn_core.offline import caption, landscape_html, view_data
+from qhn_core.store import RunStore
+from qhn_core.store_file import StoreError
+from qhn_core.stored_scans import scan_with_store
+
+TEXT = "Train, scan a plane through the best seed's theta*, and say how rough each surface is."
+
+
+def add_command(commands: Any) -> None:
+    """Add the subcommand to a parser's."""
+    parser: argparse.ArgumentParser = commands.add_parser("landscape", help=TEXT, description=TEXT)
+    parser.set_defaults(run_command=run_landscape)
+    add_config_options(parser)
+    add_plane_options(parser)
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that works offline")
+    parser.add_argument("--npz", type=Path, metavar="FILE", help="write the grid as numpy arrays")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the grid as a table")
+    add_json_option(parser)
+
+
+def run_landscape(arguments: argparse.Namespace) -> int:
+    """`qhn landscape`: the same scan, and the same page, as the dashboard's."""
+    config = given_config(arguments)
+    plane = given_plane(arguments)
+    result = train_with_progress(config)
+    best = int(result.state.best_objective.argmax())
+    scan = _scan_with_progress(config, plane, result.best_angles[best], best)
+    if arguments.html is not None:
+        data = view_data(scan, scan.config.regularization, scan.config.h, caption(scan, best))
+        arguments.html.write_text(landscape_html(data))
+    if arguments.npz is not None:
+        save_scan(arguments.npz, scan)
+    if arguments.csv is not None:
+        scan_table(scan).to_csv(arguments.csv, index=False)
+    table = roughness_table(scan)
+    if arguments.json:
+        report = {
+            "config": config.model_dump(),
+            "landscape_config": plane.model_dump(),
+            "seed": best,
+            "directions": list(scan.plane.labels),
+            "roughness": table.to_dict(),
+        }
+        print(json.dumps(report, allow_nan=False))
+    else:
+        print(
+            f"{caption(scan, best)}\n{scan.plane.labels[0]}; {scan.plane.labels[1]}\n\n{table.to_string()}"
+        )
+    return 0
+
+
+def _scan_with_progress(
+    config: RunConfig, plane: LandscapeConfig, angles: Float, seed_row: int
+) -> LandscapeScan:
+    """The scan, from the store as far as it is there; stopped, it goes on there the next time."""
+
+    def report(problem: str) -> None:
+        print(f"qhn landscape: {problem}", file=sys.stderr)
+
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(unit="point", disable=None))
+        try:
+            store = stack.enter_context(RunStore())
+            scans = scan_with_store(store, config, plane, angles, seed_row, report)
+        except StoreError as error:
+            report(str(error))
+            scans = scan_in_stages(config, plane, angles, seed_row)
+        for scan in stack.enter_context(closing(scans)):
+            bar.total = scan.done.size
+            bar.update(int(scan.done.sum()) - bar.n)
+    return scan

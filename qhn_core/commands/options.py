@@ -1,0 +1,76 @@
+"""Options that several subcommands share: the fields of a run and of a plane, made from their models."""
+
+import argparse
+from typing import get_args
+
+from pydantic.fields import FieldInfo
+
+from qhn_core.config import LandscapeConfig, RunConfig
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, alone, on standard output"
+    )
+
+
+def add_config_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """An option for each field of a run; several: it takes values separated by commas."""
+    for name, field in RunConfig.model_fields.items():
+        metavar = _metavar(field) + (",..." if several else "")
+        parser.add_argument("--" + name.replace("_", "-"), metavar=metavar, help=_help(name, field))
+
+
+def add_plane_options(parser: argparse.ArgumentParser) -> None:
+    """An option for each field of a plane."""
+    for name, field in LandscapeConfig.model_fields.items():
+        if name != "gates":
+            option = "--plane-seed" if name == "seed" else "--" + name
+            text = field.description or ""
+            parser.add_argument(option, dest=f"plane_{name}", metavar=_metavar(field), help=text)
+
+
+def given_config(arguments: argparse.Namespace) -> RunConfig:
+    """The config of the options that were used."""
+    return RunConfig(**{name: _value(name, text) for name, text in _given(arguments).items()})
+
+
+def given_grid(arguments: argparse.Namespace, **defaults: str) -> dict[str, list[str | None]]:
+    """The values of each config option that was used, or has a default here; see `sweep.grid`."""
+    return {
+        name: [_value(name, part) for part in text.split(",")]
+        for name, text in (defaults | _given(arguments)).items()
+    }
+
+
+def given_plane(arguments: argparse.Namespace, **defaults: str) -> LandscapeConfig:
+    """The plane of the options that were used, over these defaults."""
+    given = {name: getattr(arguments, f"plane_{name}", None) for name in LandscapeConfig.model_fields}
+    return LandscapeConfig(
+        **{**defaults, **{name: text for name, text in given.items() if text is not None}}
+    )
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, str]:
+    """The config options that were used, as text."""
+    texts = {name: getattr(arguments, name) for name in RunConfig.model_fields}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _value(name: str, text: str) -> str | None:
+    return None if (name, text) == ("shots", "exact") else text
+
+
+def _metavar(field: FieldInfo) -> str:
+    names = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    if names:
+        return "{" + ",".join(names) + "}"
+    return "N" if field.annotation in (int, int | None) else "X"
+
+
+def _help(name: str, field: FieldInfo) -> str:
+    text = (field.description or "").replace("%", "%%")
+    if name == "shots":
+        return f"{text}: a whole number, or 'exact' (default: {field.default})"
+    return text if field.default is None else f"{text} (default: {field.default})"

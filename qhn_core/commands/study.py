@@ -1,0 +1,54 @@
+"""`qhn study`."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from qhn_core.commands.options import add_config_options, add_plane_options, given_grid, given_plane
+from qhn_core.study import measure_planes, paired_differences, short_table
+from qhn_core.sweep import grid
+
+TEXT = (
+    "Does regularisation smooth the landscape? Measure the roughness of MLE, ELBO and SELBO at several "
+    "λ and h on the same planes, one through the theta* of each seed (default: 20 seeds, random RY "
+    "planes), and compare. Any run option takes several values, separated by commas."
+)
+
+
+def add_command(commands: Any) -> None:
+    """Add the subcommand to a parser's."""
+    parser: argparse.ArgumentParser = commands.add_parser("study", help=TEXT, description=TEXT)
+    parser.set_defaults(run_command=run_study)
+    add_config_options(parser, several=True)
+    add_plane_options(parser)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write all comparisons as a table")
+    parser.add_argument(
+        "--measured", type=Path, metavar="FILE", help="write what was measured on each plane"
+    )
+
+
+def run_study(arguments: argparse.Namespace) -> int:
+    """`qhn study`: the comparisons, and a short table of those that say most."""
+    fields = given_grid(arguments, n_seeds="20")
+    plane = given_plane(arguments, plane="random-ry")
+    measured, compared = [], []
+    for config in tqdm(grid(fields), unit="run", disable=None):
+        found = measure_planes(config, plane)
+        words = config.in_words()
+        measured.append(found.assign(run=words))
+        compared.append(paired_differences(found).assign(run=words))
+    table = pd.concat(compared, ignore_index=True)
+    if arguments.csv is not None:
+        table.to_csv(arguments.csv, index=False)
+    if arguments.measured is not None:
+        pd.concat(measured, ignore_index=True).to_csv(arguments.measured, index=False)
+    for words, rows in table.groupby("run", sort=False):
+        print(
+            f"{words}\nPlane: {plane.plane}, ±{plane.radius / math.pi:.3g}π; MLE, and differences from it\n"
+        )
+        print(short_table(rows).to_string(), end="\n\n")
+    return 0

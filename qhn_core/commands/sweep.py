@@ -1,0 +1,53 @@
+"""`qhn sweep`."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from qhn_core.commands import FAILED
+from qhn_core.commands.options import add_config_options, add_json_option, given_grid
+from qhn_core.execution import choose_workers
+from qhn_core.jobs import Status
+from qhn_core.store import RunStore
+from qhn_core.sweep import grid, run_sweep, sweep_table
+
+TEXT = (
+    "Train a grid: any option takes several values, separated by commas. Run it again and only what "
+    "is missing is computed."
+)
+
+
+def add_command(commands: Any) -> None:
+    """Add the subcommand to a parser's."""
+    parser: argparse.ArgumentParser = commands.add_parser("sweep", help=TEXT, description=TEXT)
+    parser.set_defaults(run_command=run_sweep_command)
+    add_config_options(parser, several=True)
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:8786")
+    parser.add_argument("--workers", type=int, metavar="N", help="local processes (default: cores - 1)")
+    add_json_option(parser)
+
+
+def run_sweep_command(arguments: argparse.Namespace) -> int:
+    """`qhn sweep`: 0 = all runs finished, 1 = some failed, 2 = bad input."""
+    configs = grid(given_grid(arguments))
+    workers = choose_workers(arguments.scheduler, arguments.workers)
+    with RunStore() as store, tqdm(unit="epoch", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        jobs = run_sweep(configs, workers, store, show)
+    for message in sorted({job.message for job in jobs} - {""}):
+        print(f"qhn sweep: {message}", file=sys.stderr)
+    table = sweep_table(jobs)
+    if arguments.json:
+        ids = [job.id for job in jobs]
+        rows = json.loads(table.assign(run=ids).to_json(orient="records"))
+        print(json.dumps({"runs": rows}, allow_nan=False))
+    else:
+        print(table.to_string(index=False, float_format="{:.4f}".format))
+    return 0 if all(job.status == Status.DONE for job in jobs) else FAILED

@@ -1,0 +1,122 @@
+"""A run's curves as Plotly figures: the objective and its parts, the gradient and the learning rate."""
+
+from typing import Any
+
+from qhn_core.config import RunConfig
+from qhn_core.evaluation import log_evidence
+from qhn_core.figures import (
+    LIKELIHOOD_COLOR,
+    OBJECTIVE_COLORS,
+    PIN_COLORS,
+    RATE_COLOR,
+    REGULARIZER_COLOR,
+    Figure,
+    Stats,
+    Trace,
+    band,
+    line_trace,
+)
+from qhn_core.objectives import log_likelihoods
+from qhn_core.problem import LargeProblem, Problem
+
+
+def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: Stats) -> Figure:
+    """The objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
+
+    The dashed reference is the log evidence for the ELBO at λ = 1 (which bounds it) and the best
+    network's log-likelihood otherwise. Without tables neither that nor the exact value is known.
+    """
+    name = config.objective.upper()
+    color = OBJECTIVE_COLORS[config.objective]
+    x = stats["epoch"].tolist()
+    data: list[Trace] = []
+    if config.objective != "mle":
+        column, label = {"elbo": ("kl", "KL"), "selbo": ("mmd_squared", "MMD²")}[config.objective]
+        data += band(stats, "expected_log_likelihood", "expected log-likelihood", LIKELIHOOD_COLOR)
+        data += band(stats, column, label, REGULARIZER_COLOR, "y2")
+        right = f"{label} to the prior" + (", nats" if column == "kl" else "")
+    else:
+        right = None
+    data += band(stats, "objective", name, color)
+    layout = _layout(config, f"{name}, nats", right)
+    if isinstance(problem, LargeProblem):
+        return {"data": data, "layout": layout}
+    exact = stats["exact_objective_mean"].tolist()
+    data.append(line_trace(x, exact, f"{name}, exact", color, dash="dot", width=1.5))
+    level, label = reference_line(config, problem)
+    layout["shapes"] = [
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": level,
+            "y1": level,
+            "line": {"dash": "dash", "width": 1, "color": "#8A8F98"},
+        }
+    ]
+    layout["annotations"] = [
+        {
+            "xref": "paper",
+            "x": 1,
+            "y": level,
+            "xanchor": "right",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "text": f"{label} {level:.1f}".replace("-", "−"),
+            "font": {"size": 11},
+        }
+    ]
+    return {"data": data, "layout": layout}
+
+
+def pinned_line(config: RunConfig, stats: Stats, column: str, place: int) -> Trace:
+    """The mean of one column of a pinned run, in the fixed style of its place (0 to 3)."""
+    name = f"pin {place + 1}: {config.objective.upper()}"
+    if config.objective != "mle":
+        name += f" λ={config.regularization:g}"
+    line = line_trace(stats["epoch"].tolist(), stats[f"{column}_mean"].tolist(), name, PIN_COLORS[place])
+    line["line"].update({"width": 1.5, "dash": "dash"})
+    return line
+
+
+def reference_line(config: RunConfig, problem: Problem) -> tuple[float, str]:
+    """(level in nats, label) of what the objective can be held against."""
+    if config.objective == "elbo" and config.likelihood == "sum" and config.regularization == 1:
+        return log_evidence(problem), "log evidence"
+    return float(log_likelihoods(config, problem).max()), "best network"
+
+
+def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
+    """Mean |dL/dθ| over all angles, and the learning rate, against epochs."""
+    color = OBJECTIVE_COLORS[config.objective]
+    data = band(stats, "gradient_magnitude", "mean |∂L/∂θ|", color)
+    rate = stats["learning_rate_mean"].tolist()
+    data.append(
+        line_trace(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", dash="dot", width=1.5)
+    )
+    layout = _layout(config, "mean |∂L/∂θ|, nats per radian", "learning rate η")
+    layout["yaxis"]["rangemode"] = "tozero"
+    layout["yaxis2"].update({"type": "log", "dtick": 3, "exponentformat": "power"})
+    return {"data": data, "layout": layout}
+
+
+def _layout(config: RunConfig, left: str, right: str | None) -> dict[str, Any]:
+    layout: dict[str, Any] = {
+        "hovermode": "x unified",
+        "margin": {"l": 56, "r": 56 if right else 16, "t": 8, "b": 38},
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
+        "xaxis": {"title": {"text": "epoch"}, "range": [0, config.epochs]},
+        "yaxis": {"title": {"text": left}},
+    }
+    if right:
+        layout["yaxis2"] = {
+            "title": {"text": right},
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "tickmode": "auto",
+            "nticks": 6,
+        }
+    return layout

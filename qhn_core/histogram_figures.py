@@ -1,0 +1,88 @@
+"""The bitstrings of a run, each a network, as Plotly bars beside their exact probabilities."""
+
+from typing import Any
+
+import numpy as np
+
+from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.figures import Figure, Trace
+from qhn_core.network import BinaryNetwork
+from qhn_core.problem import Problem
+
+BITSTRINGS_SHOWN = 16
+
+
+def histogram_figure(problem: Problem, samples: Index, exact: Float) -> Figure:
+    """The most frequent sampled bitstrings beside their exact probabilities.
+
+    samples (shots,): measured basis states, empty for an exact run; exact (2**n,): q at the same
+    angles. Hover tells the decoded network and its scores.
+    """
+    states, counts = np.unique(samples, return_counts=True)
+    if len(samples):
+        order = np.lexsort((-exact[states], -counts))[:BITSTRINGS_SHOWN]
+        shown, share = states[order], counts[order] / len(samples)
+    else:
+        shown = np.argsort(-exact, kind="stable")[:BITSTRINGS_SHOWN]
+        share = exact[shown]
+    bits = index_to_bits(shown, problem.network.n_bits)
+    names = ["".join(map(str, row)) for row in bits]
+    hover = [network_text(problem, int(i), row) for i, row in zip(shown, bits, strict=True)]
+    return bars_figure(names, share, exact[shown], hover, sampled=bool(len(samples)))
+
+
+def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], sampled: bool) -> Figure:
+    """Networks by name, each with its share of the shots (or q) as a bar, and exact q as a mark."""
+    data: list[Trace] = [
+        {
+            "type": "bar",
+            "name": "sampled" if sampled else "exact q",
+            "x": names,
+            "y": share.round(4).tolist(),
+            "customdata": hover,
+            "marker": {"color": "#7C8798"},
+            "hovertemplate": "%{customdata}<extra></extra>",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "exact q",
+            "x": names,
+            "y": exact.round(6).tolist(),
+            "marker": {"symbol": "line-ew-open", "size": 14, "color": "#B5399B", "line": {"width": 2}},
+            "hovertemplate": "exact q %{y:.3~g}<extra></extra>",
+            "visible": sampled,
+        },
+    ]
+    layout = {
+        "margin": {"l": 48, "r": 8, "t": 8, "b": 12 + 6 * max(map(len, names))},
+        "hovermode": "closest",
+        "xaxis": {
+            "type": "category",
+            "range": [-0.6, BITSTRINGS_SHOWN - 0.4],  # bars as wide at the end as at the start
+            "tickangle": -60,
+            "tickfont": {"family": "monospace", "size": 10},
+        },
+        "yaxis": {"title": {"text": "share of the shots" if sampled else "q"}, "rangemode": "tozero"},
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+    }
+    return {"data": data, "layout": layout}
+
+
+def network_text(problem: Problem, index: int, bits: Bits) -> str:
+    """A network in words, for a hover: weights, biases, activation and scores."""
+
+    def signs(values: Any) -> str:
+        return " ".join("+" if v > 0 else "−" for v in np.ravel(values))
+
+    network: BinaryNetwork = problem.network
+    w1, w2, b2, b1 = network.weights(bits)
+    lines = [
+        f"<b>{''.join(map(str, bits))}</b>",
+        "W₁ " + " | ".join(signs(row) for row in w1) + f"   b₁ {signs(b1)}",
+        f"W₂ {signs(w2)}   b₂ {signs(b2)}",
+        "sigmoid hidden units" if bits[-1] else "ReLU hidden units",
+        f"BCE: train {problem.train_bce[index]:.3f}, test {problem.test_bce[index]:.3f}",
+        f"test accuracy {problem.test_accuracy[index]:.3f}",
+    ]
+    return "<br>".join(lines)
