@@ -189,7 +189,7 @@ function createLiveRun(parent) {
     setAttribute(bar, "aria-valuemax", status.epochs ?? 0);
     setAttribute(bar, "aria-valuenow", status.epoch ?? 0);
     showGuidance();
-    showNumbers(status.numbers ?? [], status.reference_label ?? "");
+    showNumbers(status.numbers ?? []);
   }
 
   function showGuidance() {
@@ -199,7 +199,7 @@ function createLiveRun(parent) {
     }
   }
 
-  function showNumbers(items, referenceLabel) {
+  function showNumbers(items) {
     if (items.map((item) => item.label).join("|") !== numbers.dataset.labels) {
       numbers.dataset.labels = items.map((item) => item.label).join("|");
       numbers.replaceChildren(...items.map((item) => element("div", {},
@@ -207,12 +207,11 @@ function createLiveRun(parent) {
         element("dd", {}, element("span", { class: "value", "data-number": item.label }),
           element("small", { "data-reference": item.label })))));
     }
-    const minus = (text) => String(text).replace(/^-/, "−");
+    const minus = (text) => String(text ?? "–").replace(/(^| )-/, "$1−");
     items.forEach((item, index) => {
       const [value, reference] = numbers.children[index].lastElementChild.children;
-      const known = item.reference !== undefined && item.reference !== null && item.reference !== "";
-      setText(value, minus(item.value ?? "–"));
-      setText(reference, known ? `${referenceLabel} ${minus(item.reference)}`.trim() : "");
+      setText(value, minus(item.value));
+      setText(reference, minus(item.reference ?? ""));
     });
   }
 

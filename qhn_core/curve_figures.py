@@ -3,7 +3,6 @@
 from typing import Any
 
 from qhn_core.config import RunConfig
-from qhn_core.evaluation import log_evidence
 from qhn_core.figures import (
     LIKELIHOOD_COLOR,
     OBJECTIVE_COLORS,
@@ -16,15 +15,15 @@ from qhn_core.figures import (
     band,
     line_trace,
 )
-from qhn_core.objectives import log_likelihoods
+from qhn_core.objectives import upper_bound
 from qhn_core.problem import LargeProblem, Problem
 
 
 def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: Stats) -> Figure:
     """The objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
 
-    The dashed reference is the log evidence for the ELBO at λ = 1 (which bounds it) and the best
-    network's log-likelihood otherwise. Without tables neither that nor the exact value is known.
+    The dashed reference is what no distribution exceeds (`upper_bound`). Without tables neither that
+    nor the exact value is known.
     """
     name = config.objective.upper()
     color = OBJECTIVE_COLORS[config.objective]
@@ -43,7 +42,7 @@ def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: 
         return {"data": data, "layout": layout}
     exact = stats["exact_objective_mean"].tolist()
     data.append(line_trace(x, exact, f"{name}, exact", color, dash="dot", width=1.5))
-    level, label = reference_line(config, problem)
+    level, label = upper_bound(config, problem)
     layout["shapes"] = [
         {
             "type": "line",
@@ -78,13 +77,6 @@ def pinned_line(config: RunConfig, stats: Stats, column: str, place: int) -> Tra
     line = line_trace(stats["epoch"].tolist(), stats[f"{column}_mean"].tolist(), name, PIN_COLORS[place])
     line["line"].update({"width": 1.5, "dash": "dash"})
     return line
-
-
-def reference_line(config: RunConfig, problem: Problem) -> tuple[float, str]:
-    """(level in nats, label) of what the objective can be held against."""
-    if config.objective == "elbo" and config.likelihood == "sum" and config.regularization == 1:
-        return log_evidence(problem), "log evidence"
-    return float(log_likelihoods(config, problem).max()), "best network"
 
 
 def gradient_figure(config: RunConfig, stats: Stats) -> Figure:

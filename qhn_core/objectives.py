@@ -82,6 +82,32 @@ def circuit_objective(config: RunConfig, problem: Problem, circuits: Circuits) -
     return Terms(expected, kl, mmd_squared).value(config.objective, config.regularization)
 
 
+def upper_bound(config: RunConfig, problem: Problem) -> tuple[float, str]:
+    """(nats, name) of what the objective of no distribution q over all networks exceeds.
+
+    E_q[ll] is at most the log-likelihood of the best network, which exhaustive search finds; KL and MMD²
+    only take from it. The ELBO reaches less: the best of all q is the posterior at temperature λ,
+    q ∝ exp(ll / λ), and its ELBO is λ log mean exp(ll / λ). At λ = 1, with the likelihood summed, that
+    is the log evidence. With annealing λ falls to nothing, and the best network is the bound.
+
+    >>> from qhn_core.problem import build_problem
+    >>> upper_bound(RunConfig(objective="elbo"), build_problem(RunConfig()))[1]
+    'log evidence'
+    """
+    scores, strength = log_likelihoods(config, problem), config.regularization
+    best = float(scores.max())
+    if config.objective == "mle" or strength == 0:
+        return best, "exhaustive search"
+    if config.objective == "selbo":
+        return best, "exhaustive search, without MMD²"
+    if config.annealing != "constant":
+        return best, "exhaustive search, without KL"
+    with np.errstate(over="ignore"):  # at the smallest λ all but the best network count for nothing
+        tempered = best + strength * float(np.log(np.exp((scores - best) / strength).mean()))
+    evidence = config.likelihood == "sum" and strength == 1
+    return tempered, "log evidence" if evidence else "tempered log evidence"
+
+
 def check_shape(config: RunConfig, angles: Float) -> None:
     """Raise ValueError unless angles is a batch of this config's angles."""
     if np.shape(angles)[1:] != config.angle_shape or np.ndim(angles) != 4:

@@ -25,7 +25,7 @@ def test_a_link_trains_to_the_end(visit, link, qubits):
     assert page.value("bandwidth") == qubits / 4
     assert page.text == ""
     message = json.loads(message_text(page.job, page.job.version, None, None)[1])
-    assert message["status"]["reference_label"] == "logistic regression"
+    assert message["status"]["numbers"][0]["reference"].startswith("logistic regression")
     expected = qhn.train(page.job.config).history
     assert page.job.rows()["objective"].tolist() == pytest.approx(
         expected.sort_values(["epoch", "seed"]).objective.tolist(), rel=1e-12

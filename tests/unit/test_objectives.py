@@ -1,10 +1,10 @@
 import numpy as np
 import oracles
 import pytest
-from scipy.special import logsumexp, rel_entr
+from scipy.special import logsumexp, rel_entr, softmax
 
-from qhn_core import RunConfig, mmd_squared_unbiased, objective_value
-from qhn_core.objectives import Terms, sampled_terms
+from qhn_core import RunConfig, mmd_squared_to_uniform, mmd_squared_unbiased, objective_value
+from qhn_core.objectives import Terms, sampled_terms, upper_bound
 from qhn_core.problem import build_problem
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -122,3 +122,42 @@ def test_one_shot_has_no_mmd_estimate():
 def test_angles_of_another_config_are_refused(shape):
     with pytest.raises(ValueError, match=r"this config needs \(B, \*\(1, 2, 6\)\)"):
         objective_value(exact(), np.zeros(shape))
+
+
+@pytest.mark.parametrize("likelihood", ["sum", "mean"])
+@pytest.mark.parametrize("strength", [0.0, 1e-300, 0.3, 1.0, 20.0, 1e6])
+@OBJECTIVES
+def test_no_distribution_exceeds_the_bound_and_the_best_one_reaches_it(
+    objective, strength, likelihood, scores
+):
+    config = exact(objective=objective, regularization=strength, likelihood=likelihood)
+    level, _ = upper_bound(config, build_problem(config))
+    own = scores / (300 if likelihood == "mean" else 1)
+    rng = np.random.default_rng(0)
+    best = softmax(own / strength) if objective == "elbo" and strength > 1e-9 else np.eye(64)[own.argmax()]
+    tried = [best, *np.eye(64), *rng.dirichlet(np.full(64, 0.1), size=50), np.full(64, 1 / 64)]
+    penalty = {
+        "mle": lambda q: 0.0,
+        "elbo": lambda q: rel_entr(q, 1 / 64).sum(),
+        "selbo": lambda q: mmd_squared_to_uniform(q[None], config.h)[0],
+    }[objective]
+    values = np.array([q @ own - strength * penalty(q) for q in tried])
+    assert (values <= level + 1e-9 * (1 + abs(level))).all()
+    if objective != "selbo":
+        assert values[0] == pytest.approx(level, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"objective": "mle"}, "exhaustive search"),
+        ({"objective": "selbo"}, "exhaustive search, without MMD²"),
+        ({"objective": "selbo", "regularization": 0}, "exhaustive search"),
+        ({"objective": "elbo"}, "log evidence"),
+        ({"objective": "elbo", "regularization": 2}, "tempered log evidence"),
+        ({"objective": "elbo", "likelihood": "mean"}, "tempered log evidence"),
+        ({"objective": "elbo", "annealing": "linear"}, "exhaustive search, without KL"),
+    ],
+)
+def test_a_bound_is_called_what_it_is(change, name):
+    assert upper_bound(exact(**change), build_problem(exact()))[1] == name

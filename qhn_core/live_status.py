@@ -1,0 +1,119 @@
+"""What a live view says in words and numbers: the header, and a line of guidance for each picture."""
+
+from typing import Any
+
+import numpy as np
+
+from qhn_core.bits import Float
+from qhn_core.evaluation import exhaustive_search, logistic_regression
+from qhn_core.history import Rows
+from qhn_core.jobs import MOVING, Job, Status
+from qhn_core.live_pictures import shown_row
+from qhn_core.objectives import upper_bound
+from qhn_core.problem import AnyProblem, LargeProblem
+
+GUIDANCE_AT_REST = {
+    "objective": "Solid: as measured. Dotted: exact. Bands: one standard deviation over seeds.",
+    "gradient": "Gates shade by |∂L/∂θ|; the RZ of layer 1 act on |0⟩: any shade there is shot noise.",
+    "boundary": "Seed {seed}: the average of its sampled networks, over the test points.",
+    "histogram": "Seed {seed}: each bar is a network; hover to read its weights.",
+}
+GUIDANCE_EARLY = {
+    "objective": "Watch the measured curve scatter around the exact one.",
+    "gradient": "Large at first; the learning rate halves when the objective stalls.",
+    "boundary": "Seed {seed}: many different networks still average to pale colours.",
+    "histogram": "Seed {seed}: almost every shot is a different network.",
+}
+
+GUIDANCE_LARGE = {
+    "objective": "Bands: one standard deviation over seeds. No exact value: that needs all 2ⁿ networks.",
+    "histogram": "Seed {seed}: each bar is a network, named by a hash of its bits; hover for its scores.",
+}
+"""Where there are no tables."""
+GUIDANCE_IMAGES = "Seed {seed}: each image on the colour of the prediction of its sampled networks."
+
+
+def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[str, Any]:
+    """State, epoch, the numbers of the header with their references, and a line of guidance a view.
+
+    What the numbers are held against: the best of all networks, or where those can't be searched,
+    logistic regression on the same points. A paused job is "pausing" until its chunk under way is done.
+    """
+    config = job.config
+    epoch = last_epoch(rows)
+    early = epoch < 10 and job.status not in (Status.DONE, Status.DIVERGED)
+    guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
+    large = isinstance(problem, LargeProblem)
+    if large:
+        guidance = {**guidance, **GUIDANCE_LARGE}
+        if config.n_inputs != 2:
+            guidance["boundary"] = GUIDANCE_IMAGES
+    shown = (seed or 0) if job.state is None else shown_row(job.state, seed)
+    return {
+        "state": "pausing" if job.status == Status.PAUSED and job.in_chunk else str(job.status),
+        "epoch": epoch,
+        "epochs": config.epochs,
+        "config": config.in_words() + _time_left(job),
+        "message": job.message,
+        "numbers": _numbers(job, rows, _references(job, problem)),
+        "guidance": {name: text.format(seed=shown) for name, text in guidance.items()},
+    }
+
+
+def last_epoch(rows: Rows) -> int:
+    """The epoch of the newest rows, or 0."""
+    return int(rows["epoch"].max()) if len(rows["epoch"]) else 0
+
+
+def _time_left(job: Job) -> str:
+    if job.status not in MOVING or job.seconds_left is None or job.seconds_left < 10:
+        return ""
+    minutes, seconds = divmod(round(job.seconds_left), 60)
+    return f" · about {minutes} min {seconds} s left" if minutes else f" · about {seconds} s left"
+
+
+def _references(job: Job, problem: AnyProblem) -> tuple[str, str, str]:
+    """What test BCE, test accuracy and the objective are held against; empty where nothing is known."""
+    if isinstance(problem, LargeProblem):
+        linear = logistic_regression(problem.dataset)
+        bce, accuracy = (
+            f"logistic regression {linear[name][0]:.3f}" for name in ("test_bce", "test_accuracy")
+        )
+        return bce, accuracy, ""
+    best = exhaustive_search(problem)[1]
+    level, label = upper_bound(job.config, problem)
+    return (
+        f"exhaustive search {best.test_bce:.3f}",
+        f"exhaustive search {best.test_accuracy:.3f}",
+        f"{label} {level:.1f}",
+    )
+
+
+def _numbers(job: Job, rows: Rows, references: tuple[str, str, str]) -> list[dict[str, str]]:
+    last = rows["epoch"] == last_epoch(rows)
+
+    def number(values: Float, digits: int) -> str:
+        if not len(values):
+            return "–"
+        spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+        return f"{values.mean():.{digits}f}{spread}"
+
+    started = job.state is not None
+    top = job.state.best_objective[:] if job.state is not None else np.zeros(0)
+    return [
+        {
+            "label": "test BCE",
+            "value": number(rows["test_bce"][last], 3),
+            "reference": references[0],
+        },
+        {
+            "label": "test accuracy",
+            "value": number(rows["test_accuracy"][last], 3),
+            "reference": references[1],
+        },
+        {
+            "label": f"best {job.config.objective.upper()}",
+            "value": f"{top.max():.1f}" if started else "–",
+            "reference": references[2],
+        },
+    ]
