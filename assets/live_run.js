@@ -227,7 +227,8 @@ function createLiveRun(parent) {
     drawing.removeAttribute("width");
     drawing.removeAttribute("height");
     circuit.style.setProperty("--ratio", width / height);
-    circuit.parentElement.classList.toggle("beside", width / height < 2);
+    // One of many wires would be too small below the chart; one of many layers scrolls sideways.
+    circuit.parentElement.classList.toggle("beside", width / height < 2 || height > 100);
     if (shades) setShades(shades);
   }
 
@@ -266,6 +267,7 @@ function createLiveRun(parent) {
       note.hidden = true;
       handler(event.data ? JSON.parse(event.data) : {});
     });
+    listen("opening", ({ text }) => setPlaceholder(text));
     listen("snapshot", onSnapshot);
     listen("delta", onDelta);
     listen("status", (data) => setStatus(data.status ?? data));

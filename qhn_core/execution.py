@@ -165,11 +165,16 @@ def shard_seeds(config: RunConfig, workers: int) -> list[Index]:
     >>> [len(part) for part in shard_seeds(RunConfig(n_seeds=7), workers=2)]
     [4, 3]
     """
+    parts = max(workers, int(np.ceil(config.n_seeds * epoch_seconds(config) / EPOCH_SECONDS)))
+    return np.array_split(np.arange(config.n_seeds), min(parts, config.n_seeds))
+
+
+def epoch_seconds(config: RunConfig) -> float:
+    """About what an epoch of one seed takes on one core, in seconds; to a factor of two or three."""
     circuits = 2 * int(np.prod(config.angle_shape)) + 1
     if has_tables(config):
         per_circuit = 1.5e-5 if config.is_shallow else 3e-4 * config.n_layers / 2
         per_circuit *= 2.0 ** min(max(0, config.n_qubits - 14), 40)
     else:  # most sampled networks are new and have to be scored
         per_circuit = 1e-5 * (config.shots or 0)
-    parts = max(workers, int(np.ceil(config.n_seeds * circuits * per_circuit / EPOCH_SECONDS)))
-    return np.array_split(np.arange(config.n_seeds), min(parts, config.n_seeds))
+    return circuits * per_circuit

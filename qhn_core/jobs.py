@@ -94,6 +94,17 @@ class Limits:
             )
 
 
+def about(seconds: float) -> str:
+    """A time for people.
+
+    >>> about(42.3), about(930.0)
+    ('about 42 s', 'about 16 min')
+    """
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {seconds / 60:.0f} min"
+
+
 Part = TrainingState | Index
 """What a shard of the seeds goes on from: its seeds, and once it has started its state."""
 

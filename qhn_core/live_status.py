@@ -5,13 +5,16 @@ from typing import Any
 import numpy as np
 
 from qhn_core.bits import Float
+from qhn_core.config import RunConfig
 from qhn_core.evaluation import exhaustive_search, logistic_regression
 from qhn_core.history import Rows
 from qhn_core.jobs import MOVING, Job, Status
 from qhn_core.live_pictures import shown_row
 from qhn_core.objectives import upper_bound
-from qhn_core.problem import AnyProblem, LargeProblem
+from qhn_core.problem import AnyProblem, LargeProblem, has_tables
 
+SLOW_TABLE_BITS = 18
+"""Tables of so many bits or more take a second and longer: 6 s at 22."""
 GUIDANCE_AT_REST = {
     "objective": "Solid: as measured. Dotted: exact. Bands: one standard deviation over seeds.",
     "gradient": "Gates shade by |∂L/∂θ|; the RZ of layer 1 act on |0⟩: any shade there is shot noise.",
@@ -31,6 +34,13 @@ GUIDANCE_LARGE = {
 }
 """Where there are no tables."""
 GUIDANCE_IMAGES = "Seed {seed}: each image on the colour of the prediction of its sampled networks."
+
+
+def opening(config: RunConfig) -> str:
+    """What who opens a run reads until the pictures come, where that takes some seconds, or nothing."""
+    if config.n_qubits < SLOW_TABLE_BITS or not has_tables(config):
+        return ""
+    return f"{config.in_words()}: looking at all {2**config.n_qubits:,} networks takes some seconds ..."
 
 
 def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[str, Any]:

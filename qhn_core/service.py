@@ -2,30 +2,26 @@
 
 import logging
 import time
-from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any, TypeVar
+from functools import lru_cache
 
 from qhn_core.config import RunConfig
-from qhn_core.execution import Workers, choose_workers, shard_seeds
-from qhn_core.history import join_rows
-from qhn_core.jobs import FINAL, MOVING, Job, Limits, ServerFullError, Status, restored
+from qhn_core.execution import Workers, choose_workers, epoch_seconds, shard_seeds
+from qhn_core.jobs import MOVING, Job, Limits, ServerFullError, Status, about
+from qhn_core.keeping import Keeper
 from qhn_core.problem import check_memory, has_tables
-from qhn_core.scheduler import Scheduler
 from qhn_core.store import RunStore
-from qhn_core.store_file import RunLostError, StoreError
+from qhn_core.store_file import StoreError
 
-T = TypeVar("T")
-
-JOBS_KEPT = 256
 ANOTHER_SERVER = (
     "Another server uses %s. Both keep their runs there; this one leaves those of the other as they are. "
     "For a folder of its own, set QHN_HOME."
 )
+LONG_EPOCH_SECONDS = 5.0
+"""Who waits so long for the first numbers is told."""
 logger = logging.getLogger(__name__)
 
 
-class JobService(Scheduler):
+class JobService(Keeper):
     """Submits, pauses, steps, resumes and cancels jobs, and keeps them in a store if it has one.
 
     >>> from qhn_core.execution import thread_workers
@@ -43,11 +39,8 @@ class JobService(Scheduler):
         limits: Limits | None = None,
         pace: bool = True,
     ) -> None:
-        super().__init__(workers, pace)
+        super().__init__(workers, store, pace)
         self._limits = limits or Limits()
-        self.store = store
-        self.store_problem = ""
-        """Why runs are not saved, where they should be."""
         self._thread.start()
 
     # ---- what callers ask for
@@ -186,29 +179,17 @@ class JobService(Scheduler):
             raise KeyError(f"run {job_id}: there is no such run")
         return job
 
-    def _load(self, job_id: str) -> Job | None:
-        try:
-            stored = None if self.store is None else self._guard(self.store.load, job_id)
-        except RunLostError:
-            return None
-        if stored is None:
-            return None
-        parts = shard_seeds(stored.config, self._workers.count)
-        # What another server has under way rests here.
-        status = Status.INTERRUPTED if stored.status in MOVING else stored.status
-        job = restored(stored.config, job_id, status, stored.message, stored.state, stored.rows, parts)
-        self._add(job)
-        return job
-
     def _check_room(self, session: str) -> None:
         if reason := self._workers.lost():
             raise ServerFullError(reason)
         moving = [job for job in self._jobs.values() if job.status in MOVING]
         if len(moving) >= self._limits.max_jobs:
-            raise ServerFullError(f"{len(moving)} runs are under way on this server; try again in a minute")
+            verb = "run is" if len(moving) == 1 else "runs are"
+            raise ServerFullError(f"{len(moving)} {verb} under way on this server; try again in a minute")
         own = sum(session in job.sessions for job in moving) if session else 0
         if own >= self._limits.max_jobs_per_session:
-            raise ServerFullError(f"{own} of your runs are under way; pause or wait for one of them")
+            verb, which = ("is", "it") if own == 1 else ("are", "one of them")
+            raise ServerFullError(f"{own} of your runs {verb} under way; pause or wait for {which}")
 
     def _watch(self, job: Job, session: str) -> None:
         job.last_seen = time.monotonic()
@@ -226,27 +207,15 @@ class JobService(Scheduler):
         self._save(copy)
         return copy
 
-    def _add(self, job: Job) -> None:
-        kept = self.store is not None
-        idle = [j for j in self._jobs.values() if not j.viewers]
-        finished = [j.id for j in idle if j.final or (kept and j.stored and j.resting)]
-        for job_id in finished[: max(0, len(finished) - JOBS_KEPT)]:
-            del self._jobs[job_id]
-        self._jobs[job.id] = job
-
-    def _set(self, job: Job, status: Status) -> None:
-        if not job.final:
-            job.status = status
-            self._touch(job)
-            if status in (*FINAL, Status.PAUSED, Status.INTERRUPTED):
-                self._save(job)
-
     def _tick(self, now: float) -> None:
-        """Once a second: tell who waits how long, and rest what nobody watches or nobody can train."""
+        """Once a second: tell who waits for what, and rest what nobody watches or nobody can train."""
         if reason := self._workers.lost():
             self._interrupt_all(reason)
         for job in list(self._jobs.values()):
-            if job.status == Status.QUEUED and job in self._ready:
+            if job.status == Status.QUEUED and (job.in_flight or job.done):
+                job.message = self._first_epoch(job)
+                self._touch(job)
+            elif job.status == Status.QUEUED and job in self._ready:
                 ahead = self._ready.index(job) + len(self._flying)
                 job.message = f"{ahead} ahead in the queue" if ahead else ""
                 self._touch(job)
@@ -255,29 +224,14 @@ class JobService(Scheduler):
                 job.message = "Interrupted, because nobody was watching."
                 self._set(job, Status.INTERRUPTED)
 
-    # ---- the store
-
-    def _guard(self, work: Callable[..., T], *arguments: Any) -> T | None:
-        """Do something with the store; where it fails, go on without one and say so."""
-        try:
-            return work(*arguments)
-        except RunLostError:
-            raise
-        except StoreError as error:
-            self.store_problem, self.store = str(error), None
-            return None
-
-    def _save(self, job: Job) -> None:
-        if self.store is not None and job.stored:
-            new = join_rows(job.chunks[job.saved_chunks :])
-            about = (job.id, job.config, job.status, job.state, new, job.message)
-            save = partial(self.store.checkpoint, *about, seconds=time.monotonic() - job.begun)
-            try:
-                self._guard(save)
-            except RunLostError as error:  # deleted by another program: this run alone is not saved
-                job.stored, job.message = False, str(error)
-                self._touch(job)
-            job.saved_chunks, job.saved_at = len(job.chunks), time.monotonic()
+    def _first_epoch(self, job: Job) -> str:
+        """What who waits for the first numbers of a large run may know; empty where they come at once."""
+        seconds = job.config.n_seeds * epoch_seconds(job.config) / min(self._workers.count, len(job.parts))
+        if seconds < LONG_EPOCH_SECONDS or not job.n_epochs:
+            return ""
+        seeds = sum(len(state.seeds) for state, _ in job.done.values())
+        done = f" {seeds} of {job.config.n_seeds} seeds are done." if seeds else ""
+        return f"Epoch 1 is under way; at this size one takes {about(seconds)}.{done}"
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.components.session import refusal
-from qhn_core.jobs import ServerFullError, Status
+from qhn_core.jobs import ServerFullError, Status, about
 from qhn_core.paper import Study, paper_base
 from qhn_core.paper.background import background, computed_here, seconds_to_compute
 
@@ -101,10 +101,3 @@ def progress_line(running: bool) -> None:
     bar, button = st.columns([5, 1], vertical_alignment="center")
     bar.progress(share, f"Computing {seeds} seeds here, live training first: {text}")
     button.button("Stop", key="compute_stop", on_click=background().stop, width="stretch")
-
-
-def about(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:.0f} min"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import orjson
 from plotly.offline import get_plotlyjs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from qhn_core.config import RunConfig
 from qhn_core.jobs import Job
 from qhn_core.live import MOST_PINS, message_text
+from qhn_core.live_status import opening
 from qhn_core.problem import build_problem
 from qhn_core.service import JobService, default_service
 
@@ -152,6 +154,8 @@ async def _messages(
     async with _feed_of(service, job, seed) as feed:
         version = job.version
         name = b"snapshot" if since is None else b"delta"
+        if since is None and (words := opening(job.config)):
+            yield b"event: opening\ndata: %b\n\n" % orjson.dumps({"text": words})
         epoch, text = await asyncio.to_thread(message_text, job, version, seed, since, pinned)
         yield _event(name, epoch, text)
         while True:

@@ -31,7 +31,7 @@ EPOCHS = 600
 """Of a run that only is to be watched: 15 s."""
 WRONG_IN_LOG = re.compile(r"Traceback|Error|Exception|CRITICAL|Task was destroyed", re.IGNORECASE)
 STRENGTHS = ["0.001", "0.1", "1", "10", "100", "1000"]
-REFUSALS = ("under way on this server", "of your runs are under way")
+REFUSALS = ("under way on this server", "under way; pause or wait for")
 
 
 class Server(AppServer):

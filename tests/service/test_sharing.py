@@ -225,7 +225,7 @@ def test_a_full_server_says_so_and_has_room_again_when_a_run_ends(serve, hand):
 def test_a_session_has_a_share_of_its_own(serve, hand):
     service = serve(hand.workers(), limits=Limits(max_jobs_per_session=1))
     service.submit(small(seed=1), session="a")
-    with pytest.raises(ServerFullError, match="1 of your runs"):
+    with pytest.raises(ServerFullError, match="1 of your runs is under way; pause or wait for it"):
         service.submit(small(seed=2), session="a")
     service.submit(small(seed=2), session="b")
 
@@ -299,6 +299,28 @@ def test_who_waits_is_told_how_many_are_ahead(serve, hand, ticks):
     until(lambda: jobs[2].message == "2 ahead in the queue")
     hand.work_off(service)
     assert [job.message for job in jobs] == ["", "", ""]
+
+
+def test_who_waits_for_a_long_first_epoch_is_told_how_long_it_takes(serve, hand, ticks, monkeypatch):
+    monkeypatch.setattr(service_module, "epoch_seconds", lambda config: 400.0)
+    monkeypatch.setattr(execution, "epoch_seconds", lambda config: 400.0)
+    service = serve(hand.workers(2))
+    job = service.submit(small(n_seeds=3))
+    until(lambda: job.message == "Epoch 1 is under way; at this size one takes about 10 min.")
+    for done in (1, 2):
+        hand.work(service)
+        until(lambda words=f"{done} of 3 seeds are done.": job.message.endswith(words))
+    hand.work(service)
+    assert (job.epoch, job.message) == (1, "")
+
+
+@pytest.mark.parametrize("stop", ["pause", "cancel"])
+def test_who_no_longer_waits_is_told_nothing_of_it(serve, hand, ticks, stop):
+    service = serve(hand.workers())
+    jobs = [service.submit(small(seed=seed)) for seed in range(2)]
+    until(lambda: jobs[1].message == "1 ahead in the queue")
+    getattr(service, stop)(jobs[1].id)
+    assert jobs[1].message == ""
 
 
 # --- shards ------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import pytest
 
-from qhn_core import service as service_module
+from qhn_core import keeping
 from qhn_core.jobs import Job, Limits, ServerFullError, Status
 
 from .by_hand import ByHand, finish, small
@@ -73,7 +73,7 @@ def test_paused_runs_do_not_fill_the_server(serve, hand):
 
 
 def test_the_oldest_finished_runs_are_forgotten_and_no_others(serve, hand, monkeypatch):
-    monkeypatch.setattr(service_module, "JOBS_KEPT", 2)
+    monkeypatch.setattr(keeping, "JOBS_KEPT", 2)
     service = serve(hand)
     paused = service.submit(small(seed=99))
     service.pause(paused.id)

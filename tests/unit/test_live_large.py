@@ -183,8 +183,8 @@ def test_digits_are_drawn_on_the_colour_of_their_prediction():
         assert ["even", "odd"][label] in mean["customdata"][row][column]
     assert message["figures"]["boundary"]["layout"]["meta"]["title"] == "Test images"
     # Pixels lie where their tile is.
-    assert ink["x"][:8] == [(k + 0.5) / 8 - 0.5 for k in range(8)]
-    assert (len(ink["x"]), len(ink["y"])) == (8 * columns, 16 * rows)
+    assert ink["x"][:10] == [(k + 0.5) / 10 - 0.5 for k in range(10)]
+    assert (len(ink["x"]), len(ink["y"])) == (10 * columns, 20 * rows)
 
 
 @pytest.mark.parametrize(("each", "shape"), [(1, (2, 1)), (20, (2, 14)), (28, (4, 14)), (100, (6, 14))])
