@@ -6,11 +6,13 @@ from typing import Any, get_args
 import numpy as np
 import streamlit as st
 
-from pages.components.controls import report_link, sidebar_controls, want
+from pages.components.controls import sidebar_controls
+from pages.components.links import not_offered, report_link, taken, warn
 from pages.components.looks import LOOKS, choose_point, field_of, look_at, path_of
 from pages.components.scanning import progress_of, shown_scan
 from pages.components.session import shown_job, start
 from pages.components.views import landscape
+from pages.components.wanted import want
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.jobs import Job
 from qhn_core.landscape import LandscapeScan, save_scan, scan_table
@@ -21,6 +23,15 @@ from qhn_core.slopes import RULES, Rule
 
 PATIENCE_SECONDS = 120
 PLANES = get_args(LandscapeConfig.model_fields["plane"].annotation)
+OFFERED = {
+    "plane": PLANES,
+    "radius": (0.1, 10.0),
+    "resolution": (11, 101),
+    "plane_seed": (0, 10**6),
+    "arrows": RULES,
+    "look": LOOKS,
+}
+"""What this page's own controls can be set to: the least and the largest number, or all words."""
 PLANE_HELP = """
 Two directions in angle space; the surfaces are drawn over both. *random*: any two; *random-ry*: of RY
 angles only; *gates*: one gate each; *principal*: components of the training; *hessian*: strongest
@@ -37,9 +48,9 @@ def offline_page(_data: dict[str, Any], key: str) -> str:
 def plane_controls(config: RunConfig) -> LandscapeConfig:
     """Which plane, how wide and how fine; all in the URL."""
 
-    def number(label: str, key: str, *low_high_first_step: Any, **options: Any) -> Any:
+    def number(label: str, key: str, *first_step: Any, **options: Any) -> Any:
         return st.number_input(
-            label, *low_high_first_step, key=key, bind="query-params", width=140, **options
+            label, *OFFERED[key], *first_step, key=key, bind="query-params", width=140, **options
         )
 
     chosen = st.selectbox("Plane", PLANES, key="plane", bind="query-params", help=PLANE_HELP, width=180)
@@ -54,10 +65,9 @@ def plane_controls(config: RunConfig) -> LandscapeConfig:
     return LandscapeConfig(
         plane=chosen,
         gates=tuple((pick // config.n_qubits, 0, pick % config.n_qubits) for pick in picks),
-        radius=np.pi
-        * number("Radius, π", "radius", 0.1, 10.0, 2.0, 0.5, help="Half the side of the plane."),
-        resolution=number("Points", "resolution", 11, 101, 41, 10, help="Grid points along a side."),
-        seed=number("Seed", "plane_seed", 0, 10**6, 0, 1, help="Of random directions.", disabled=not drawn),
+        radius=np.pi * number("Radius, π", "radius", 2.0, 0.5, help="Half the side of the plane."),
+        resolution=number("Points", "resolution", 41, 10, help="Grid points along a side."),
+        seed=number("Seed", "plane_seed", 0, 1, help="Of random directions.", disabled=not drawn),
     )
 
 
@@ -84,6 +94,16 @@ def lines_controls() -> tuple[bool, Rule | None]:
         help="The run's way, projected on the plane; the dot is where it began.",
     )
     return way, arrows
+
+
+def report_view(plane: LandscapeConfig) -> None:
+    """Say what the address asked of this page's controls in vain, until the plane is another."""
+    asked = st.session_state.pop("view_link", {})
+    if asked:
+        problems = [not_offered(k, text, OFFERED[k]) for k, text in asked.items() if not taken(k, text)]
+        st.session_state.view_problems = plane, problems
+    of, problems = st.session_state.get("view_problems", (plane, []))
+    warn(problems if of == plane else [])
 
 
 def downloads(scan: LandscapeScan, shown: RunConfig, data: dict[str, Any]) -> None:
@@ -126,6 +146,9 @@ def train_again(config: RunConfig | None, job: Job | None) -> None:
         st.rerun()
 
 
+if "looked" not in st.session_state:
+    st.session_state.looked = True
+    st.session_state.view_link = {k: st.query_params[k] for k in OFFERED if k in st.query_params}
 job = shown_job()
 config = sidebar_controls()
 if job is None and config is not None and not report_link():
@@ -144,6 +167,7 @@ if job is None or job.state is None:
     st.info("There is no trained run yet. Press Train.")
     st.stop()
 
+said = st.container()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     plane = plane_controls(job.config)
     way, arrows = lines_controls()
@@ -182,5 +206,7 @@ if not (scan.complete or scanning.stopped):
 look = st.segmented_control(
     "Look at", LOOKS, default="roughness", required=True, key="look", bind="query-params", width="stretch"
 )
+with said:
+    report_view(plane)
 look_at(look, scan, job.config, shown)
 downloads(scan, shown, data)

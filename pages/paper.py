@@ -4,10 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from pages.components.beyond import beyond_paper
-from pages.components.controls import want_config
 from pages.components.looks import chart, numbers
 from pages.components.recomputing import chosen_results, show_progress
 from pages.components.session import start
+from pages.components.wanted import want_config
 from qhn_core.config import RunConfig
 from qhn_core.figures import Figure
 from qhn_core.paper import (

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.components.controls import want_config
 from pages.components.session import session_id, show
+from pages.components.wanted import want_config
 from qhn_core.exchange import export_zip, import_zip
 from qhn_core.live import MOST_PINS
 from qhn_core.service import default_service

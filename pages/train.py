@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.components.controls import report_link, sidebar_controls
+from pages.components.controls import sidebar_controls
+from pages.components.links import report_link
 from pages.components.routes import events_path
 from pages.components.session import attempt, pin, pinned, session_id, shown_job, start
 from pages.components.views import live_run

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.components.controls import want, want_config
 from pages.components.session import start
+from pages.components.wanted import want, want_config
 from qhn_core.bits import Float
 from qhn_core.config import Objective, RunConfig
 from qhn_core.figures import Figure

@@ -169,6 +169,32 @@ def test_a_broken_link_says_so_and_trains_nothing(visit):
     assert page.press("Train").job.config == CONFIG
 
 
+@pytest.mark.parametrize(
+    ("field", "text", "offered"),
+    [
+        ("plane", "flat", "'random', 'random-ry', 'gates'"),
+        ("radius", "99", "0.1 to 10.0"),
+        ("resolution", "many", "11 to 101"),
+        ("plane_seed", "-1", "0 to 1,000,000"),
+        ("arrows", "up", "'chain-rule'"),
+        ("look", "away", "'roughness' or 'barriers'"),
+    ],
+)
+def test_a_link_to_a_view_that_is_not_on_offer_says_what_is(visit, field, text, offered):
+    page = visit("landscape", **SMALL, **{field: text})
+    [message] = [w.value for w in page.at.warning]
+    assert f"{field}='{text}': this page offers" in message
+    assert offered in message
+    assert page.view["shape"] == [41, 41]
+    assert len(page.look().at.warning) == 1
+    assert len(page.set(resolution=11).at.warning) == 0
+
+
+def test_a_link_to_a_view_on_offer_brings_no_complaint(visit):
+    page = visit("landscape", **SMALL, plane="random-ry", radius="1.5", resolution="11", look="point")
+    assert len(page.at.warning) == 0
+
+
 def test_the_train_page_keeps_the_angles_until_random_ones_are_wanted(visit):
     angles = tuple(np.linspace(0, 1, 12).tolist())
     job = visit("train", **SMALL).service.submit(CONFIG.model_copy(update={"initial_angles": angles}))

@@ -364,12 +364,14 @@ BROKEN = {  # link -> what the message names
     ("regularization", "nan"): ["regularization='nan'", "finite"],
     ("bandwidth", "0"): ["bandwidth='0'", "0 < bandwidth"],
     ("n_layers", "0"): ["n_layers='0'", "1 <= n_layers"],
-    ("n_layers", "99"): ["n_layers='99'"],
-    ("n_hidden", "20"): ["n_hidden='20'"],
+    ("n_layers", "99"): ["n_layers='99': this page offers 1 to 6"],
+    ("n_hidden", "20"): ["n_hidden='20': this page offers 1 to 8"],
     ("epochs", "many"): ["epochs='many'", "1 <= epochs"],
     ("learning_rate", "0"): ["learning_rate=", "0 < learning_rate"],
     ("decay_factor", "2"): ["decay_factor=", "0 < decay_factor < 1"],
     ("n_seeds", "-3"): ["n_seeds='-3'", "1 <= n_seeds"],
+    ("n_seeds", "1000"): ["n_seeds='1000': this page offers 1 to 100"],
+    ("shots", "20000"): ["shots='20000': this page offers 1 to 10,000"],
     ("lambda", "3"): ["lambda"],
 }
 

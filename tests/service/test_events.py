@@ -11,7 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from pages.components import routes
-from qhn_core import live, scheduler
+from qhn_core import live, live_status, scheduler
 from qhn_core.execution import thread_workers
 from qhn_core.jobs import Status
 from qhn_core.store import RunStore
@@ -245,6 +245,19 @@ def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand,
         told.set()
         last.join()
     assert [new_epochs(data) for *_, data in events[:-1]] == [[2]]
+
+
+def test_who_opens_a_large_run_is_told_why_the_first_picture_takes_time(service, connect, monkeypatch):
+    monkeypatch.setattr(live_status, "SLOW_TABLE_BITS", 6)
+    job = service.submit(small())
+    with connect(job) as stream:
+        event, number, data = stream.read()
+        assert (event, number) == ("opening", None)
+        assert data["text"].startswith(job.config.in_words())
+        assert "64 networks" in data["text"]
+        assert stream.read()[0] == "snapshot"
+    with connect(job, **{"Last-Event-ID": "0"}) as stream:
+        assert stream.read()[0] == "delta"
 
 
 # --- viewers who come and go -------------------------------------------------------------------------
