@@ -227,6 +227,7 @@ function createLiveRun(parent) {
     drawing.removeAttribute("width");
     drawing.removeAttribute("height");
     circuit.style.setProperty("--ratio", width / height);
+    circuit.style.setProperty("--width", `${width}px`);
     // One of many wires would be too small below the chart; one of many layers scrolls sideways.
     circuit.parentElement.classList.toggle("beside", width / height < 2 || height > 100);
     if (shades) setShades(shades);

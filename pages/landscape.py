@@ -23,6 +23,7 @@ from qhn_core.slopes import RULES, Rule
 
 PATIENCE_SECONDS = 120
 PLANES = get_args(LandscapeConfig.model_fields["plane"].annotation)
+# What this page's own controls can be set to: the least and the largest number, or all words.
 OFFERED = {
     "plane": PLANES,
     "radius": (0.1, 10.0),
@@ -31,7 +32,6 @@ OFFERED = {
     "arrows": RULES,
     "look": LOOKS,
 }
-"""What this page's own controls can be set to: the least and the largest number, or all words."""
 PLANE_HELP = """
 Two directions in angle space; the surfaces are drawn over both. *random*: any two; *random-ry*: of RY
 angles only; *gates*: one gate each; *principal*: components of the training; *hessian*: strongest

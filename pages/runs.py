@@ -9,16 +9,19 @@ from qhn_core.live import MOST_PINS
 from qhn_core.service import default_service
 from qhn_core.store import RunInfo, RunStore
 
+# The long one is the last: a narrow window cuts that, and no number.
 COLUMNS = {
-    "run": st.column_config.TextColumn("Run", width=620),
-    "status": st.column_config.TextColumn("Status"),
-    "epoch": st.column_config.NumberColumn("Epoch"),
+    "when": st.column_config.DatetimeColumn("Started", format="distance", width=125),
+    "status": st.column_config.TextColumn("Status", width=85),
+    "epoch": st.column_config.NumberColumn("Epoch", width=55),
     "test_bce": st.column_config.NumberColumn(
-        "Test BCE", format="%.3f", help="Mean over seeds, last epoch"
+        "Test BCE", format="%.3f", help="Mean over seeds, last epoch", width=75
     ),
-    "test_accuracy": st.column_config.NumberColumn("Test accuracy", format="%.3f"),
-    "when": st.column_config.DatetimeColumn("Started", format="distance"),
-    "seconds": st.column_config.NumberColumn("Took, s", format="%.0f"),
+    "test_accuracy": st.column_config.NumberColumn(
+        "Accuracy", format="%.3f", help="On the test set", width=75
+    ),
+    "seconds": st.column_config.NumberColumn("Took, s", format="%.0f", width=65),
+    "run": st.column_config.TextColumn("Run", width=620),
 }
 
 
@@ -26,13 +29,13 @@ def table_rows(runs: list[RunInfo]) -> list[dict[str, object]]:
     """The table's rows: what is told of each run."""
     return [
         {
-            "run": f"{run.name}: {run.words}" if run.name else run.words,
+            "when": run.created,
             "status": run.status,
             "epoch": run.epoch,
             "test_bce": run.test_bce,
             "test_accuracy": run.test_accuracy,
-            "when": run.created,
             "seconds": run.seconds,
+            "run": f"{run.name}: {run.words}" if run.name else run.words,
         }
         for run in runs
     ]
@@ -139,6 +142,7 @@ if runs:
         table_rows(runs),
         column_config=COLUMNS,
         hide_index=True,
+        placeholder="–",
         on_select="rerun",
         selection_mode="multi-row",
         key="runs " + " ".join(run.id for run in runs),  # another list, another selection

@@ -54,8 +54,9 @@ def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], 
             "visible": sampled,
         },
     ]
+    longest = max(map(len, names))
     layout = {
-        "margin": {"l": 48, "r": 8, "t": 8, "b": 12 + 6 * max(map(len, names))},
+        "margin": {"l": max(48, 12 + 3 * longest), "r": 8, "t": 8, "b": 12 + 6 * longest},
         "hovermode": "closest",
         "xaxis": {
             "type": "category",
@@ -64,7 +65,7 @@ def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], 
             "tickfont": {"family": "monospace", "size": 10},
         },
         "yaxis": {"title": {"text": "share of the shots" if sampled else "q"}, "rangemode": "tozero"},
-        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},  # the mode bar is right
     }
     return {"data": data, "layout": layout}
 

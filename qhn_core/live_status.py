@@ -23,11 +23,15 @@ GUIDANCE_AT_REST = {
 }
 GUIDANCE_EARLY = {
     "objective": "Watch the measured curve scatter around the exact one.",
-    "gradient": "Large at first; the learning rate halves when the objective stalls.",
+    "gradient": "Large at first; the learning rate falls when the objective stalls.",
     "boundary": "Seed {seed}: many different networks still average to pale colours.",
     "histogram": "Seed {seed}: almost every shot is a different network.",
 }
 
+GUIDANCE_EXACT = {
+    "objective": "Exact expectations, without shot noise. Bands: one standard deviation over seeds.",
+    "histogram": "Seed {seed}: the networks with the largest q; hover to read their weights.",
+}
 GUIDANCE_LARGE = {
     "objective": "Bands: one standard deviation over seeds. No exact value: that needs all 2ⁿ networks.",
     "histogram": "Seed {seed}: each bar is a network, named by a hash of its bits; hover for its scores.",
@@ -47,20 +51,21 @@ def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[
     """State, epoch, the numbers of the header with their references, and a line of guidance a view.
 
     What the numbers are held against: the best of all networks, or where those can't be searched,
-    logistic regression on the same points. A paused job is "pausing" until its chunk under way is done.
+    logistic regression on the same points.
     """
     config = job.config
     epoch = last_epoch(rows)
     early = epoch < 10 and job.status not in (Status.DONE, Status.DIVERGED)
     guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
-    large = isinstance(problem, LargeProblem)
-    if large:
+    if config.shots is None:
+        guidance = {**guidance, **GUIDANCE_EXACT}
+    if isinstance(problem, LargeProblem):
         guidance = {**guidance, **GUIDANCE_LARGE}
         if config.n_inputs != 2:
             guidance["boundary"] = GUIDANCE_IMAGES
     shown = (seed or 0) if job.state is None else shown_row(job.state, seed)
     return {
-        "state": "pausing" if job.status == Status.PAUSED and job.in_chunk else str(job.status),
+        "state": _state(job),
         "epoch": epoch,
         "epochs": config.epochs,
         "config": config.in_words() + _time_left(job),
@@ -68,6 +73,14 @@ def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[
         "numbers": _numbers(job, rows, _references(job, problem)),
         "guidance": {name: text.format(seed=shown) for name, text in guidance.items()},
     }
+
+
+def _state(job: Job) -> str:
+    """The status; but "pausing" until the chunk under way is done, and "running" once it has begun."""
+    if job.status == Status.PAUSED and job.in_chunk:
+        return "pausing"
+    begun = bool(job.in_flight or job.done)
+    return str(Status.RUNNING if job.status == Status.QUEUED and begun else job.status)
 
 
 def last_epoch(rows: Rows) -> int:

@@ -99,9 +99,9 @@ def upper_bound(config: RunConfig, problem: Problem) -> tuple[float, str]:
     if config.objective == "mle" or strength == 0:
         return best, "exhaustive search"
     if config.objective == "selbo":
-        return best, "exhaustive search, without MMD²"
+        return best, "best network, no MMD²"
     if config.annealing != "constant":
-        return best, "exhaustive search, without KL"
+        return best, "best network, no KL"
     with np.errstate(over="ignore"):  # at the smallest λ all but the best network count for nothing
         tempered = best + strength * float(np.log(np.exp((scores - best) / strength).mean()))
     evidence = config.likelihood == "sum" and strength == 1

@@ -120,7 +120,13 @@ def _main_controls() -> dict[str, Any]:
 
 def _advanced_controls() -> dict[str, Any]:
     chosen: dict[str, Any] = {}
-    chosen["n_layers"] = _number("Layers L", "n_layers", "Blocks of RZ, RY and CX in eq. (8).", 1, 6)
+    chosen["n_layers"] = _number(
+        "Layers L",
+        "n_layers",
+        "Blocks of RZ, RY and CX in eq. (8); with 1 or 2, networks beyond 22 bits can be trained too.",
+        1,
+        6,
+    )
     chosen["n_hidden"] = _number(
         "Hidden neurons",
         "n_hidden",

@@ -19,6 +19,12 @@ from qhn_core.slopes import GradientField, gradient_field
 
 GRID = 11
 """Points along a side where gradients are computed: two circuits an angle and point."""
+CHART_CONFIG = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+    "toImageButtonOptions": {"format": "svg", "filename": "quantum-hypernetwork"},
+}
+"""As of the live views: few buttons, beside the legend and not on it."""
 LOOKS = ("point", "path", "shots", "roughness", "barriers")
 
 
@@ -58,7 +64,7 @@ def barriers_of(config: RunConfig, seed: int) -> pd.DataFrame:
 
 def chart(figure: Figure, key: str) -> None:
     """A finished figure, as wide as there is room."""
-    st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False})
+    st.plotly_chart(figure, width="stretch", key=key, config=CHART_CONFIG)
 
 
 def look_at(look: str, scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:

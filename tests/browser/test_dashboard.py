@@ -137,6 +137,25 @@ def test_presets_reach_the_address(visit):
     assert visitor.config == qhn.RunConfig(**QUICK, gradient="algorithm-1")
 
 
+def test_what_choosing_digits_changes_reaches_the_address_at_once(visit):
+    visitor = visit(path_to("", n_layers=2, seed=4)).wait_for_run()
+    visitor.page.locator(".st-key-dataset").get_by_text("digits", exact=True).click()
+    visitor.wait_for_link(dataset="digits", n_hidden=2, n_seeds=2, epochs=100, patience=5)
+    visitor.wait_for_link(learning_rate=r"0\.1")
+
+
+def test_a_drawing_of_many_layers_is_large_enough_to_read_and_scrolls(visit):
+    scale = """(node) => {
+        const drawing = node.querySelector("svg");
+        return [drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width,
+                node.scrollWidth > node.clientWidth + 1];
+    }"""
+    for layers, scrolls in ((1, False), (6, True)):
+        visitor = visit(path_to("", n_hidden=2, n_seeds=1, epochs=1, n_layers=layers)).wait_for_run()
+        size, scrolled = visitor.page.locator(".qhn.live .circuit").evaluate(scale)
+        assert (size >= 0.65, scrolled) == (True, scrolls), (layers, size)
+
+
 def test_a_reload_finds_the_same_run_again(visit):
     visitor = visit(path_to("", **LIVELY, seed=3)).wait_for_run(epoch=5)
     run, epoch = visitor.run_id, int(visitor.live.get_attribute("data-epoch"))

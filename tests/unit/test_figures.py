@@ -126,7 +126,7 @@ def test_gradient_and_learning_rate_are_drawn_as_in_the_history(run):
 def test_the_dashed_line_is_what_no_distribution_exceeds(run):
     data = qhn.load_dataset("gaussian")
     scores = oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
-    level, label = scores.max(), "exhaustive search, without MMD²"
+    level, label = scores.max(), "best network, no MMD²"
     if run == "MLE":
         label = "exhaustive search"
     elif run == "ELBO":

@@ -189,7 +189,7 @@ def test_the_reference_numbers_are_those_of_a_search_through_all_networks(run, d
     if run == "ELBO":  # at λ = 1 its bound is the log evidence
         level, label = np.log(np.mean(np.exp(table["train log-likelihood"]))), "log evidence"
     elif config.objective == "selbo":
-        label += ", without MMD²"
+        label = "best network, no MMD²"
     assert number(message, f"best {config.objective.upper()}")["reference"] == f"{label} {level:.1f}"
 
 
@@ -344,3 +344,19 @@ def test_a_run_that_diverged_in_its_first_epoch_can_be_shown():
     assert epoch == 0
     assert message["shades"] is None
     assert number(message, "test BCE")["value"] == "–"
+
+
+def test_the_state_is_running_from_the_first_task_on():
+    job = job_at(small(), 0)
+    job.status, job.in_flight = Status.QUEUED, 0
+    states = []
+    for job.in_flight in (0, 1):
+        job.version += 1
+        states.append(read(job)[1]["status"]["state"])
+    assert states == ["queued", "running"]
+
+
+def test_an_exact_run_speaks_of_no_shots():
+    words = read(job_at(small(shots=None), 2))[1]["status"]["guidance"]
+    assert "scatter" not in words["objective"]
+    assert "shot" not in words["histogram"]
