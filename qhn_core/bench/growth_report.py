@@ -19,7 +19,7 @@ from qhn_core.bench.growth import (
 from qhn_core.figures import OBJECTIVE_COLORS, PIN_COLORS, RATE_COLOR, Figure, Trace
 from qhn_core.paper.html import Body
 
-LEAST_QUBITS, LEAST_LAYERS = 14, 2
+LEAST_QUBITS, LEAST_LAYERS = 14, 3
 """From here on exponents are fitted, see `growth.TEXT`."""
 LAYER_COLORS = dict(zip((1, 2, 3, 6), PIN_COLORS, strict=True))
 TITLES = {
