@@ -59,8 +59,11 @@ class Ours:
         return run
 
     def exact(self, inputs: Inputs) -> Exact:
-        """`value_and_gradient`, the seeds dealt out to a thread for each core."""
-        cores = os.cpu_count() or 1
+        """`value_and_gradient`; from three layers on, the seeds dealt out to a thread for each core.
+
+        One or two layers take so little time that threads would wait for each other.
+        """
+        cores = 1 if inputs.elbo.is_shallow else os.cpu_count() or 1
         pool = ThreadPoolExecutor(cores)
         parts = np.array_split(inputs.angles, min(cores, len(inputs.angles)))
 
