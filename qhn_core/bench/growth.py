@@ -21,7 +21,7 @@ SMALL: Final = "gaussian"
 LARGE: Final = "digits"
 """What is timed: an exact value and gradient, or an epoch of training on a dataset."""
 QUBITS, LAYERS = range(8, 25, 2), range(1, 7)
-DRAWN_LAYERS, DRAWN_QUBITS = (1, 2, 3, 6), (14, 18, 22)
+DRAWN_LAYERS, DRAWN_QUBITS = (2, 3, 6), (14, 18, 22)
 """Those that get a line over all QUBITS, and over all LAYERS."""
 TRAINED: tuple[tuple[DatasetName, int, tuple[int, ...]], ...] = (
     *((SMALL, n_layers, (2, 3, 4)) for n_layers in (1, 3)),

@@ -194,7 +194,7 @@ def test_slopes_are_the_exponents_of_exact_powers():
     assert growth.slope([p for p in points if p.work == "digits"]) == pytest.approx(2.5)
     labels = [line.label for panel in growth_report.lines(points).values() for line in panel]
     assert labels == [
-        *(f"L={n_layers}: slope 1.25, ideal 1" for n_layers in (1, 2, 3, 6)),
+        *(f"L={n_layers}: slope 1.25, ideal 1" for n_layers in (2, 3, 6)),
         *(f"n={n}: slope 1.25, ideal 1" for n in (14, 18, 22)),
         "2-h-1, L=2",
         "64-h-1, L=1: slope 2.50, ideal 2",
@@ -207,7 +207,7 @@ def test_small_sizes_are_shown_but_not_fitted():
         for p in made_up(1)
     ]
     line = growth_report.lines(points)["qubits"][0]
-    assert line.label == "L=1: slope 1.00, ideal 1"
+    assert line.label == "L=2: slope 1.00, ideal 1"
     assert line.points[0].seconds == 1.0
 
 
@@ -271,7 +271,7 @@ def test_growth_is_told_as_it_is_measured_and_written(capsys, tmp_path, monkeypa
     points = json.loads(data.read_text())
     grid = {(p["n_qubits"], p["n_layers"]) for p in points if p["work"] == "exact"}
     assert grid == {(4, n_layers) for n_layers in range(1, 7)} | {
-        (5, n_layers) for n_layers in (1, 2, 3, 6)
+        (5, n_layers) for n_layers in (2, 3, 6)
     }
     assert [p["n_qubits"] for p in points if p["work"] == "gaussian"] == [6]
     assert {p["simulator"] for p in points if p["n_layers"] > 2} == {"numba"}
