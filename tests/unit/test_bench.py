@@ -270,9 +270,7 @@ def test_growth_is_told_as_it_is_measured_and_written(capsys, tmp_path, monkeypa
     assert main(["bench", "--growth", str(page), "--json", str(data)]) == 0
     points = json.loads(data.read_text())
     grid = {(p["n_qubits"], p["n_layers"]) for p in points if p["work"] == "exact"}
-    assert grid == {(4, n_layers) for n_layers in range(1, 7)} | {
-        (5, n_layers) for n_layers in (2, 3, 6)
-    }
+    assert grid == {(4, n_layers) for n_layers in range(1, 7)} | {(5, n_layers) for n_layers in (2, 3, 6)}
     assert [p["n_qubits"] for p in points if p["work"] == "gaussian"] == [6]
     assert {p["simulator"] for p in points if p["n_layers"] > 2} == {"numba"}
     out = capsys.readouterr().out
