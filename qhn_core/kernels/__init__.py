@@ -19,39 +19,10 @@ when that of a function it calls does. So the code is thrown away whenever any o
 """
 
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 
 from numba.core.dispatcher import Dispatcher
-
-from qhn_core.kernels import (
-    adjoint,
-    cones,
-    contraction,
-    correlators,
-    groups,
-    networks,
-    philox,
-    sampling,
-    shots,
-    states,
-    transforms,
-    words,
-)
-
-MODULES = (
-    adjoint,
-    cones,
-    contraction,
-    correlators,
-    groups,
-    networks,
-    philox,
-    sampling,
-    shots,
-    states,
-    transforms,
-    words,
-)
 
 
 def forget_stale_code(folder: Path, digest: str) -> None:
@@ -70,7 +41,10 @@ def forget_stale_code(folder: Path, digest: str) -> None:
 def _forget_ours() -> None:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    kernels = [k for module in MODULES for k in vars(module).values() if isinstance(k, Dispatcher)]
+    modules = [
+        import_module(f"{__name__}.{source.stem}") for source in sources if source.stem != "__init__"
+    ]
+    kernels = [k for module in modules for k in vars(module).values() if isinstance(k, Dispatcher)]
     for folder in {kernel.stats.cache_path for kernel in kernels if kernel.stats.cache_path}:
         forget_stale_code(Path(folder), digest)
 
