@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn_core.kernels.hamming import WORD_BITS
+
 Float = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 Bits = NDArray[np.uint8]
 """Bit arrays (..., n_bits) of 0 and 1; bit j is qubit j."""
 Index = NDArray[np.int64]
 """Basis states as integers; the first qubit is the most significant bit."""
-WORD_BITS = 63
-"""Bits of a bitstring that one int64 word holds."""
 
 
 def bits_to_index(bits: Bits) -> Index:

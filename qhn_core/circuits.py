@@ -19,12 +19,12 @@ from qhn_core.config import RunConfig
 from qhn_core.divergences import mmd_squared_to_uniform, smooth
 from qhn_core.kernels import (
     adjoint,
-    cones,
     contraction,
     correlators,
+    group_samples,
     groups,
+    light_cones,
     philox,
-    shots,
     states,
     transforms,
 )
@@ -107,14 +107,14 @@ class Shallow(Circuits):
 
     def samples(self, draws: Draws) -> Index:
         """See `Circuits`."""
-        words: Index = shots.group_samples(
+        words: Index = group_samples.group_samples(
             self.groups, self._starts, self.config.n_layers, draws.keys, draws.epoch, draws.shots
         )
         return words
 
     def shifted_samples(self, row: int, draws: Draws) -> Index:
         """See `Circuits`."""
-        words: Index = shots.shifted_group_samples(
+        words: Index = group_samples.shifted_group_samples(
             self.angles[row], draws.keys[row], draws.epoch, draws.shots
         )
         return words
@@ -187,14 +187,14 @@ class Deep(Circuits):
 
     def samples(self, draws: Draws) -> Index:
         """See `Circuits`."""
-        words: Index = cones.state_samples(
+        words: Index = light_cones.state_samples(
             self._q, self.config.n_layers, draws.keys[0], draws.epoch, draws.shots
         )
         return words[None]
 
     def shifted_samples(self, row: int, draws: Draws) -> Index:
         """See `Circuits`."""
-        words: Index = cones.shifted_state_samples(
+        words: Index = light_cones.shifted_state_samples(
             self.angles[row], self._state, self._q, draws.keys[row], draws.epoch, draws.shots
         )
         return words

@@ -12,7 +12,7 @@ from qhn_core.bits import Float, Index
 from qhn_core.circuits import Circuits, Draws, circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, smooth
-from qhn_core.kernels import words
+from qhn_core.kernels import hamming, transforms
 from qhn_core.objectives import check_shape, circuit_objective, log_likelihoods
 from qhn_core.problem import MOST_TABLE_BITS, LargeProblem, Problem, build_problem
 
@@ -101,11 +101,11 @@ def shifted_values(
     if config.objective != "selbo":
         return scale * problem.mean_log_likelihood(samples)
     table = kernel_table(config.n_qubits, config.h)
-    found = words.distinct(samples)
+    found = hamming.distinct(samples)
     values = scale * problem.mean_log_likelihood(samples)
     if config.gradient == "chain-rule":
         return values - strength * 2 * mean_kernel(config, samples, found, measured)
-    within: Float = words.mean_kernel_within(*found, table)
+    within: Float = hamming.mean_kernel_within(*found, table)
     return values - strength * (within - 2 * mean_kernel(config, samples, found, prior))
 
 
@@ -115,16 +115,16 @@ def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Inde
     found: `words.distinct` of the samples. Either pair by pair, or, where there are many pairs, looked
     up in the table of all 2**n bitstrings: the same but for rounding.
     """
-    rest, counts, sizes = words.distinct(others[None])
+    rest, counts, sizes = hamming.distinct(others[None])
     weights = counts[0, : sizes[0]]
     n = config.n_qubits
     if n > MOST_TABLE_BITS or 3 * found[2].sum() * len(weights) < n * 2**n:
         table = kernel_table(n, config.h)
-        means: Float = words.mean_kernel_between(*found, rest[0], weights, table)
+        means: Float = hamming.mean_kernel_between(*found, rest[0], weights, table)
         return means
     q = np.zeros(2**n)
     q[rest[0, 0, : sizes[0]]] = weights / weights.sum()
-    looked_up: Float = words.mean_of_table(smooth(q[None], config.h)[0], samples[:, 0])
+    looked_up: Float = transforms.mean_of_table(smooth(q[None], config.h)[0], samples[:, 0])
     return looked_up
 
 

@@ -9,7 +9,7 @@ from qhn_core.bits import Float, Index
 from qhn_core.circuits import Circuits, circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table
-from qhn_core.kernels import words
+from qhn_core.kernels import hamming
 from qhn_core.problem import LargeProblem, Problem, build_problem
 
 
@@ -49,14 +49,14 @@ def sampled_terms(
     if samples.shape[2] < 2:
         return Terms(expected, kl, np.full(len(samples), np.nan))
     table = kernel_table(config.n_qubits, config.h)
-    found, rest = words.distinct(samples), words.distinct(prior)
-    mmd_squared = words.mean_kernel_within(*found, table) + words.mean_kernel_within(*rest, table)
+    found, rest = hamming.distinct(samples), hamming.distinct(prior)
+    mmd_squared = hamming.mean_kernel_within(*found, table) + hamming.mean_kernel_within(*rest, table)
     for i in range(len(samples)):
         one = slice(i, i + 1)
         own = [part[one] for part in found]
         others, weights = rest[0][i], rest[1][i]
         size = rest[2][i]
-        mmd_squared[i] -= 2 * words.mean_kernel_between(*own, others, weights[:size], table)[0]
+        mmd_squared[i] -= 2 * hamming.mean_kernel_between(*own, others, weights[:size], table)[0]
     return Terms(expected, kl, mmd_squared)
 
 

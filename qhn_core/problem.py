@@ -10,7 +10,7 @@ from qhn_core.bits import Bits, Float, Index, bits_to_index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.datasets import Dataset, load_dataset
 from qhn_core.kernels.networks import score_networks
-from qhn_core.kernels.words import mean_of_table
+from qhn_core.kernels.transforms import mean_of_table
 from qhn_core.network import BinaryNetwork, log_probabilities
 
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")

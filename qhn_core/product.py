@@ -9,7 +9,7 @@ import numpy as np
 
 from qhn_core.bits import Bits, Float
 from qhn_core.divergences import kernel_at_one
-from qhn_core.kernels import correlators, shots
+from qhn_core.kernels import correlators, group_samples
 from qhn_core.kernels.groups import group_probabilities, group_starts
 
 
@@ -79,7 +79,7 @@ def product_probability(angles: Float, bits: Bits) -> Float:
     """
     before = entangled_bits(bits, len(angles))
     groups = group_probabilities(angles[None])[0]
-    chain = shots.conditionals(groups, group_starts(len(angles), angles.shape[2]))
+    chain = group_samples.conditionals(groups, group_starts(len(angles), angles.shape[2]))
     previous = np.concatenate([np.zeros((len(bits), 1), dtype=np.uint8), before[:, :-1]], axis=1)
     ones = chain[np.arange(bits.shape[1]), previous]
     q: Float = np.where(before == 1, ones, 1 - ones).prod(axis=1)

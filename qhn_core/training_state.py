@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from qhn_core.bits import WORD_BITS, Float, Index
+from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
+from qhn_core.kernels.hamming import WORD_BITS
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ significant bit of an index (Cirq's order).
 
 - `philox`: random numbers by counter, and uniform bitstrings.
 - `transforms`: linear maps of arrays with 2**n entries, and sums over them.
-- `words`: distinct bitstrings, and Hamming distances between them.
+- `hamming`: distinct bitstrings, and Hamming distances between them.
 - `sampling`: bitstrings from a product or a chain of bits, or from a table of probabilities.
 - `groups`: circuits of one or two layers, products of single qubits or of pairs; of such circuits
-  `contraction` has the means of tables, `correlators` MMD² and its parts, `shots` all samples.
+  `contraction` has the means of tables, `correlators` MMD² and its parts, `group_samples` all samples.
 - `states`: state vectors, layer by layer; `adjoint`: exact gradients by one backward pass.
-- `cones`: samples of all shifted circuits from one state.
+- `light_cones`: samples of all shifted circuits from one state.
 - `networks`: likelihood and accuracy of networks without a table.
 
 Numba keeps compiled code on disk, and compiles a function again when its own file changes, but not

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from qhn_core.bits import WORD_BITS
+from qhn_core.kernels.hamming import WORD_BITS
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 0.693147180369123816490  # with 21 zero bits at its end: k * LN2_HIGH is exact

@@ -8,7 +8,7 @@ epoch, part), so each circuit of each epoch has a stream to itself.
 import numpy as np
 from numba import njit
 
-from qhn_core.bits import WORD_BITS
+from qhn_core.kernels.hamming import WORD_BITS
 
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)

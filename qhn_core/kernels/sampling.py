@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from qhn_core.bits import WORD_BITS
+from qhn_core.kernels.hamming import WORD_BITS
 from qhn_core.kernels.philox import fill_uniform
 
 BITS_PER_UNIFORM = 21

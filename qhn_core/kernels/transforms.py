@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from qhn_core.kernels.words import popcount
+from qhn_core.kernels.hamming import popcount
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -79,3 +79,22 @@ def squares_by_order(vectors):
         for i in range(size):
             sums[row, i & 3, popcount(i)] += vectors[row, i] * vectors[row, i]
     return sums.sum(axis=1)
+
+
+@njit(cache=True, nogil=True)
+def mean_of_table(table, indices):
+    """Mean of table (2**n,) over the samples of each circuit, indices (C, shots): (C,)."""
+    n_circuits, shots = indices.shape
+    means = np.empty(n_circuits)
+    whole = shots - shots % 4
+    for row in range(n_circuits):
+        a = b = c = d = 0.0
+        for s in range(0, whole, 4):
+            a += table[indices[row, s]]
+            b += table[indices[row, s + 1]]
+            c += table[indices[row, s + 2]]
+            d += table[indices[row, s + 3]]
+        for s in range(whole, shots):
+            a += table[indices[row, s]]
+        means[row] = ((a + b) + (c + d)) / shots
+    return means

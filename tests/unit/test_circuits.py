@@ -8,7 +8,7 @@ from test_product import assert_follows
 
 from qhn_core import RunConfig
 from qhn_core.circuits import Deep, Draws, Shallow, circuit_blocks, seed_keys
-from qhn_core.kernels import cones, states
+from qhn_core.kernels import light_cones, states
 
 LAYERS = pytest.mark.parametrize("n_layers", [1, 2, 3, 4])
 KEY = np.array([11, 22], dtype=np.uint64)
@@ -19,7 +19,7 @@ def test_shifted_samples_follow_the_shifted_circuits(n, n_layers):
     """Light cones of 1, 2, 4 and 6 qubits, cut off or not by the ends; of 8 qubits: without cones."""
     angles, shots = oracles.random_angles(n, n_layers, 2, n), 5000
     state = states.evolve(angles)
-    drawn = cones.shifted_state_samples(angles, state, states.probabilities(state), KEY, 3, shots)
+    drawn = light_cones.shifted_state_samples(angles, state, states.probabilities(state), KEY, 3, shots)
     plus, minus = oracles.shifted_probabilities(angles, np.pi / 2)
     both = np.stack([plus, minus], axis=1).reshape(-1, 2**n)
     assert drawn.shape == (len(both), 1, shots)
@@ -36,8 +36,8 @@ def test_a_carried_generator_is_that_of_the_shifted_circuit(n, n_layers):
     cx = states.entangled_copy(np.arange(2**n), n_layers, n)
     before = oracles.unitary(angles)[cx]  # without the last CX gates
     for layer, kind, qubit in np.ndindex(*angles.shape):
-        low, high = cones.cone(layer, qubit, n_layers, n)
-        g = cones.carried_generator(angles, layer, kind, qubit)
+        low, high = light_cones.cone(layer, qubit, n_layers, n)
+        g = light_cones.carried_generator(angles, layer, kind, qubit)
         g = np.kron(np.kron(np.eye(2**low), g), np.eye(2 ** (n - 1 - high)))
         shift = np.zeros_like(angles)
         shift[layer, kind, qubit] = np.pi / 2

@@ -23,7 +23,7 @@ from qhn_core.gradients import (
     shifted_regularizer_difference,
     shifted_values,
 )
-from qhn_core.kernels import words
+from qhn_core.kernels import hamming
 from qhn_core.problem import build_problem
 from qhn_core.training import advance, initial_state
 
@@ -269,7 +269,7 @@ def test_the_table_of_kernel_means_is_the_sum_over_pairs():
     samples, others = rng.integers(64, size=(400, 1, 9)), rng.integers(64, size=(1, 9))
     expected = [np.mean([oracles.kernel(x, y, H) for x in row for y in others[0]]) for row in samples[:, 0]]
     for some, mean in ((samples, expected), (samples[:2], expected[:2])):
-        found = mean_kernel(config, some, words.distinct(some), others)
+        found = mean_kernel(config, some, hamming.distinct(some), others)
         np.testing.assert_allclose(found, mean, rtol=1e-12)
 
 

@@ -13,15 +13,7 @@ import scipy.linalg
 import scipy.stats
 
 from qhn_core.bits import words_to_bits
-from qhn_core.kernels import (
-    adjoint,
-    forget_stale_code,
-    philox,
-    sampling,
-    states,
-    transforms,
-    words,
-)
+from qhn_core.kernels import adjoint, forget_stale_code, hamming, philox, sampling, states, transforms
 
 BELOW_ONE = np.nextafter(1.0, 0.0)
 
@@ -111,8 +103,8 @@ def test_hamming_distances_count_every_bit_of_every_word():
     distance = np.arange(190, dtype=float)  # with this as "kernel", the mean is the distance itself
     for x, y in zip(a, b, strict=True):
         expected = sum(oracles.hamming(i, j) for i, j in zip(x, y, strict=True))
-        found = words.mean_kernel_between(
-            *words.distinct(x.reshape(1, 3, 1)), y.reshape(3, 1), np.ones(1), distance
+        found = hamming.mean_kernel_between(
+            *hamming.distinct(x.reshape(1, 3, 1)), y.reshape(3, 1), np.ones(1), distance
         )
         assert found == [expected]
 
@@ -121,7 +113,7 @@ def test_hamming_distances_count_every_bit_of_every_word():
 @pytest.mark.parametrize("many", [3, 40, 10**9])
 def test_distinct_bitstrings_are_those_of_a_counter(n_words, many):
     samples = np.random.default_rng(7).integers(many, size=(5, n_words, 50)) << 20
-    found, counts, sizes = words.distinct(samples)
+    found, counts, sizes = hamming.distinct(samples)
     for c in range(5):
         expected = Counter(map(tuple, samples[c].T.tolist()))
         actual = zip(found[c, :, : sizes[c]].T.tolist(), counts[c, : sizes[c]], strict=True)
@@ -142,11 +134,11 @@ def test_mean_kernels_are_double_loops_over_pairs(n, shots):
     between = [
         np.mean([oracles.kernel(a, b, h) for a in row for b in others[0, 0]]) for row in samples[:, 0]
     ]
-    found, (rest, counts, sizes) = words.distinct(samples), words.distinct(others)
-    np.testing.assert_allclose(words.mean_kernel_within(*found, table), within, rtol=1e-12)
+    found, (rest, counts, sizes) = hamming.distinct(samples), hamming.distinct(others)
+    np.testing.assert_allclose(hamming.mean_kernel_within(*found, table), within, rtol=1e-12)
     weights = counts[0, : sizes[0]]
     np.testing.assert_allclose(
-        words.mean_kernel_between(*found, rest[0], weights, table), between, rtol=1e-12
+        hamming.mean_kernel_between(*found, rest[0], weights, table), between, rtol=1e-12
     )
 
 
@@ -154,7 +146,7 @@ def test_mean_kernels_are_double_loops_over_pairs(n, shots):
 def test_lookups_are_numpys(shots):
     rng = np.random.default_rng(6)
     table, indices = rng.standard_normal(64), rng.integers(64, size=(3, shots))
-    np.testing.assert_allclose(words.mean_of_table(table, indices), table[indices].mean(axis=1))
+    np.testing.assert_allclose(transforms.mean_of_table(table, indices), table[indices].mean(axis=1))
 
 
 @pytest.mark.parametrize("first", [0, 1])

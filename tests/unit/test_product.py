@@ -7,7 +7,7 @@ from scipy import stats
 
 from qhn_core.bits import words_to_bits
 from qhn_core.divergences import correlator_spectrum, mmd_squared_unbiased
-from qhn_core.kernels import contraction, correlators, groups, shots
+from qhn_core.kernels import contraction, correlators, group_samples, groups
 from qhn_core.product import (
     log_probabilities,
     most_probable_bits,
@@ -96,7 +96,7 @@ def test_mmd_of_64_qubits_is_what_samples_estimate(n_layers):
     found = groups.group_probabilities(rng.uniform(0, 2 * np.pi, (1, n_layers, 2, 64)))
     keys = np.array([[5, i] for i in range(40)], dtype=np.uint64)
     starts = groups.group_starts(n_layers, 64)
-    words = shots.group_samples(np.tile(found, (40, 1, 1)), starts, n_layers, keys, 1, 200)
+    words = group_samples.group_samples(np.tile(found, (40, 1, 1)), starts, n_layers, keys, 1, 200)
     drawn = words_to_bits(words, 64)
     prior = rng.integers(0, 2, size=drawn.shape, dtype=np.uint8)
     estimates = [mmd_squared_unbiased(x, y, 8.0) for x, y in zip(drawn, prior, strict=True)]
@@ -157,7 +157,7 @@ def assert_follows(indices, q):
 @LAYERS
 def test_samples_follow_cirqs_distribution(n, n_layers):
     _, found, q = some(n, n_layers, count=2)
-    drawn = shots.group_samples(found, groups.group_starts(n_layers, n), n_layers, KEYS, 1, 20_000)
+    drawn = group_samples.group_samples(found, groups.group_starts(n_layers, n), n_layers, KEYS, 1, 20_000)
     assert drawn.shape == (2, 1, 20_000)
     assert min(assert_follows(x[0], p) for x, p in zip(drawn, q, strict=True)) > 1e-3
 
@@ -165,7 +165,7 @@ def test_samples_follow_cirqs_distribution(n, n_layers):
 @LAYERS
 def test_shifted_samples_follow_the_shifted_circuits(n_layers):
     angles = oracles.random_angles(1, n_layers, 2, 5)
-    drawn = shots.shifted_group_samples(angles, KEYS[0], 2, 20_000)
+    drawn = group_samples.shifted_group_samples(angles, KEYS[0], 2, 20_000)
     plus, minus = oracles.shifted_probabilities(angles, np.pi / 2)
     both = np.stack([plus, minus], axis=1).reshape(-1, 32)
     values = [assert_follows(x[0], p) for x, p in zip(drawn, both, strict=True)]
@@ -180,7 +180,7 @@ def test_long_bitstrings_have_every_bit_and_every_cx():
     turns = np.random.default_rng(4).uniform(0.3, np.pi - 0.3, n)
     ones = np.sin(turns / 2) ** 2
     found = groups.group_probabilities(np.stack([turns, 0 * turns])[None, None])
-    words = shots.group_samples(found, groups.group_starts(1, n), 1, KEYS[:1], 1, count)
+    words = group_samples.group_samples(found, groups.group_starts(1, n), 1, KEYS[:1], 1, count)
     bits = words_to_bits(words[0], n).astype(int)
     before = bits.copy()
     before[:, 2:139:2] ^= bits[:, 1:138:2]  # undo CX(1, 2), CX(3, 4), ...
@@ -196,7 +196,7 @@ def test_long_bitstrings_of_two_layers_have_every_pair():
     n, count = 140, 20_000
     angles = oracles.random_angles(9, 2, 2, n)
     found = groups.group_probabilities(angles[None])
-    words = shots.group_samples(found, groups.group_starts(2, n), 2, KEYS[:1], 1, count)
+    words = group_samples.group_samples(found, groups.group_starts(2, n), 2, KEYS[:1], 1, count)
     bits = words_to_bits(words[0], n).astype(int)
     bits[:, 1::2] ^= bits[:, ::2]  # undo CX(0, 1), CX(2, 3), ...
     for first in (1, 61, 63, 137):  # within a word, and on the border of two
@@ -212,5 +212,7 @@ def test_certain_qubits_are_certain(theta, n_layers):
     angles = np.zeros((1, n_layers, 2, 70))
     angles[0, 0, 0] = theta
     found = groups.group_probabilities(angles).round(12)
-    words = shots.group_samples(found, groups.group_starts(n_layers, 70), n_layers, KEYS[:1], 1, 500)
+    words = group_samples.group_samples(
+        found, groups.group_starts(n_layers, 70), n_layers, KEYS[:1], 1, 500
+    )
     assert (words_to_bits(words[0], 70) == most_probable_bits(angles)[0]).all()

@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
-from qhn_core.bits import WORD_BITS
 from qhn_core.kernels.groups import group_probabilities, group_starts, write_group
+from qhn_core.kernels.hamming import WORD_BITS
 from qhn_core.kernels.sampling import sample_chain
 
 MEASURED = 1

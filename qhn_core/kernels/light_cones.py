@@ -17,12 +17,12 @@ the shifted gate's generator carried to the end of the circuit.
 import numpy as np
 from numba import njit
 
+from qhn_core.kernels.group_samples import MEASURED, SHIFTED
 from qhn_core.kernels.groups import rotation
+from qhn_core.kernels.hamming import popcount
 from qhn_core.kernels.philox import fill_uniform
 from qhn_core.kernels.sampling import cumulate, search
-from qhn_core.kernels.shots import MEASURED, SHIFTED
 from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities
-from qhn_core.kernels.words import popcount
 
 LARGEST_CONE = 6
 """Qubits; a shift that reaches more is simulated from the start."""

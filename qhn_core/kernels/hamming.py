@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+WORD_BITS = 63
+"""Bits of a bitstring that one int64 word holds."""
 BLOCK = 4
 """Bitstrings whose sums with all earlier ones are formed at once."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads numbers over its high bits
@@ -171,19 +173,28 @@ def mean_kernel_between(samples, counts, sizes, others, weights, kernel):
 
 
 @njit(cache=True, nogil=True)
-def mean_of_table(table, indices):
-    """Mean of table (2**n,) over the samples of each circuit, indices (C, shots): (C,)."""
-    n_circuits, shots = indices.shape
-    means = np.empty(n_circuits)
-    whole = shots - shots % 4
-    for row in range(n_circuits):
-        a = b = c = d = 0.0
-        for s in range(0, whole, 4):
-            a += table[indices[row, s]]
-            b += table[indices[row, s + 1]]
-            c += table[indices[row, s + 2]]
-            d += table[indices[row, s + 3]]
-        for s in range(whole, shots):
-            a += table[indices[row, s]]
-        means[row] = ((a + b) + (c + d)) / shots
-    return means
+def distances_within(samples, n_bits):
+    """Share of the pairs i != j of each row (R, shots) at distance 0 to n_bits: (R, n_bits + 1)."""
+    n_rows, shots = samples.shape
+    shares = np.zeros((n_rows, n_bits + 1))
+    for row in range(n_rows):
+        counts = np.zeros(n_bits + 1, dtype=np.int64)
+        for i in range(1, shots):
+            for j in range(i):
+                counts[popcount(samples[row, i] ^ samples[row, j])] += 1
+        shares[row] = counts / (shots * (shots - 1) / 2)
+    return shares
+
+
+@njit(cache=True, nogil=True)
+def distances_between(samples, others, n_bits):
+    """The same for pairs of a sample of each row (R, shots) and one of that row of others (R, m)."""
+    n_rows, shots = samples.shape
+    shares = np.zeros((n_rows, n_bits + 1))
+    for row in range(n_rows):
+        counts = np.zeros(n_bits + 1, dtype=np.int64)
+        for i in range(shots):
+            for j in range(others.shape[1]):
+                counts[popcount(samples[row, i] ^ others[row, j])] += 1
+        shares[row] = counts / (shots * others.shape[1])
+    return shares
