@@ -16,8 +16,8 @@ from pages.components.wanted import want
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.jobs import Job
 from qhn_core.landscape import LandscapeScan, save_scan, scan_table
+from qhn_core.model.capacity import MOST_TABLE_BITS, has_tables, largest_network
 from qhn_core.offline import caption, landscape_html, view_data
-from qhn_core.problem import MOST_TABLE_BITS, has_tables, largest_network
 from qhn_core.service import default_service
 from qhn_core.slopes import RULES, Rule
 

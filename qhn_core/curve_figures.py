@@ -15,8 +15,8 @@ from qhn_core.figures import (
     band,
     line_trace,
 )
+from qhn_core.model.scores import LargeProblem, Problem
 from qhn_core.objectives import upper_bound
-from qhn_core.problem import LargeProblem, Problem
 
 
 def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: Stats) -> Figure:

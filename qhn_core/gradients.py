@@ -13,8 +13,9 @@ from qhn_core.circuits import Circuits, Draws, circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, smooth
 from qhn_core.kernels import hamming, transforms
+from qhn_core.model.capacity import MOST_TABLE_BITS
+from qhn_core.model.scores import LargeProblem, Problem, build_problem
 from qhn_core.objectives import check_shape, circuit_objective, log_likelihoods
-from qhn_core.problem import MOST_TABLE_BITS, LargeProblem, Problem, build_problem
 
 Distinct = tuple[Index, Float, Index]
 """What `kernels.words.distinct` returns."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.figures import Figure, Trace
-from qhn_core.network import BinaryNetwork
-from qhn_core.problem import Problem
+from qhn_core.model.network import BinaryNetwork
+from qhn_core.model.scores import Problem
 
 BITSTRINGS_SHOWN = 16
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig, new_run_id
 from qhn_core.history import Rows, join_rows, tidy
-from qhn_core.problem import (
+from qhn_core.model.capacity import (
     BYTES_PER_NETWORK,
     MOST_TABLE_BITS,
     has_tables,

@@ -16,7 +16,7 @@ from qhn_core.history import Rows
 from qhn_core.jobs import Job
 from qhn_core.live_pictures import picture_changes, pictures, shades
 from qhn_core.live_status import last_epoch, status
-from qhn_core.problem import AnyProblem, training_problem
+from qhn_core.model.scores import AnyProblem, training_problem
 
 MOST_PINS = 4
 

@@ -10,7 +10,7 @@ from qhn_core.circuits import Circuits, circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table
 from qhn_core.kernels import hamming
-from qhn_core.problem import LargeProblem, Problem, build_problem
+from qhn_core.model.scores import LargeProblem, Problem, build_problem
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def upper_bound(config: RunConfig, problem: Problem) -> tuple[float, str]:
     q ∝ exp(ll / λ), and its ELBO is λ log mean exp(ll / λ). At λ = 1, with the likelihood summed, that
     is the log evidence. With annealing λ falls to nothing, and the best network is the bound.
 
-    >>> from qhn_core.problem import build_problem
+    >>> from qhn_core.model.scores import build_problem
     >>> upper_bound(RunConfig(objective="elbo"), build_problem(RunConfig()))[1]
     'log evidence'
     """

@@ -8,7 +8,7 @@ import pandas as pd
 
 from qhn_core.config import RunConfig
 from qhn_core.history import HISTORY_COLUMNS, Rows
-from qhn_core.problem import has_tables
+from qhn_core.model.capacity import has_tables
 from qhn_core.training_state import TrainingState
 
 

@@ -8,7 +8,7 @@ from qhn_core.config import RunConfig
 from qhn_core.execution import Workers, choose_workers, epoch_seconds, shard_seeds
 from qhn_core.jobs import MOVING, Job, Limits, ServerFullError, Status, about
 from qhn_core.keeping import Keeper
-from qhn_core.problem import check_memory, has_tables
+from qhn_core.model.capacity import check_memory, has_tables
 from qhn_core.store import RunStore
 from qhn_core.store_file import StoreError
 

@@ -15,8 +15,8 @@ from qhn_core.circuits import Shallow
 from qhn_core.config import RunConfig
 from qhn_core.divergences import correlator_spectrum, correlator_weights, entropy
 from qhn_core.kernels.transforms import row_dots
+from qhn_core.model.scores import build_problem
 from qhn_core.objectives import Terms
-from qhn_core.problem import build_problem
 from qhn_core.simulators import Simulator, get_simulator
 from qhn_core.simulators.compiled import Compiled
 

@@ -22,8 +22,8 @@ from qhn_core.evaluation import summarize
 from qhn_core.gradients import exact_gradient, sampled_gradient
 from qhn_core.history import Rows, join_rows, tidy
 from qhn_core.measuring import measure, objective_of
+from qhn_core.model.scores import AnyProblem, build_problem, training_problem
 from qhn_core.optimizer import ascend, decay_on_plateau
-from qhn_core.problem import AnyProblem, build_problem, training_problem
 from qhn_core.training_state import TrainingState, as_words, merge_states
 
 LARGEST_ANGLE = 2.0**52

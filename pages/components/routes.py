@@ -17,7 +17,7 @@ from qhn_core.config import RunConfig
 from qhn_core.jobs import Job
 from qhn_core.live import MOST_PINS, message_text
 from qhn_core.live_status import opening
-from qhn_core.problem import build_problem
+from qhn_core.model.scores import build_problem
 from qhn_core.service import JobService, default_service
 
 PLOTLY_PATH = "/qhn/plotly.min.js"

@@ -11,8 +11,8 @@ from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.config import RunConfig
 from qhn_core.divergences import kernel_table, mmd_squared_to_uniform, smooth
 from qhn_core.gradients import shifted_angles
+from qhn_core.model.scores import build_problem
 from qhn_core.objectives import log_likelihoods
-from qhn_core.problem import build_problem
 from qhn_core.simulators.cirq_reference import CirqReference
 
 

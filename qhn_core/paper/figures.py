@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qhn_core.datasets import load_dataset
 from qhn_core.figures import (
     CLASS_COLORS,
     LIKELIHOOD_COLOR,
@@ -17,6 +16,7 @@ from qhn_core.figures import (
     band,
     line_trace,
 )
+from qhn_core.model.datasets import load_dataset
 from qhn_core.paper.beyond import beyond
 from qhn_core.paper.results import PaperResults
 from qhn_core.paper.study import METHODS, Conventions

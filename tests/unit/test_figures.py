@@ -10,10 +10,10 @@ import pytest
 import qhn_core as qhn
 from qhn_core.boundary_figures import boundary_figure
 from qhn_core.curve_figures import gradient_figure, objective_figure
-from qhn_core.evaluation import decision_surfaces, plot_axes
 from qhn_core.figures import over_seeds
 from qhn_core.histogram_figures import histogram_figure
-from qhn_core.problem import build_problem
+from qhn_core.model.predictions import decision_surfaces, plot_axes
+from qhn_core.model.scores import build_problem
 
 RUNS = {
     "SELBO": {},

@@ -24,7 +24,7 @@ from qhn_core.gradients import (
     shifted_values,
 )
 from qhn_core.kernels import hamming
-from qhn_core.problem import build_problem
+from qhn_core.model.scores import build_problem
 from qhn_core.training import advance, initial_state
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])

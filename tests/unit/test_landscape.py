@@ -7,7 +7,7 @@ import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, landscape, objective_value, scan_landscape
 from qhn_core.landscape import coarse_to_fine, scan_in_stages
-from qhn_core.problem import build_problem
+from qhn_core.model.scores import build_problem
 from qhn_core.scans import GRIDS
 from qhn_core.terms import PointEvaluator
 

@@ -10,6 +10,7 @@ import pytest
 import qhn_core as qhn
 from qhn_core import scheduler, sweep
 from qhn_core.execution import thread_workers
+from qhn_core.model.scores import build_problem
 from qhn_core.paper import (
     METHODS,
     Conventions,
@@ -23,7 +24,6 @@ from qhn_core.paper import (
 from qhn_core.paper.results import SHIPPED
 from qhn_core.paper.run import FailedRunsError
 from qhn_core.paper.study import NETWORKS
-from qhn_core.problem import build_problem
 from qhn_core.store import RunStore
 
 BASE = qhn.RunConfig(n_hidden=1, n_seeds=4, epochs=6, shots=20, seed=2)

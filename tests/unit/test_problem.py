@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from qhn_core import RunConfig
-from qhn_core.problem import build_problem, check_memory
+from qhn_core.model.capacity import check_memory
+from qhn_core.model.scores import build_problem
 
 TINY = RunConfig(n_hidden=1)
 SMALL = RunConfig(n_train_per_class=4, n_test_per_class=3)  # 14 bits, few points: plain loops are quick

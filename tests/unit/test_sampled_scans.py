@@ -6,7 +6,7 @@ import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, mmd_squared_unbiased, scan_landscape
 from qhn_core.kernels.hamming import distances_between, distances_within
-from qhn_core.problem import build_problem
+from qhn_core.model.scores import build_problem
 from qhn_core.sampled_scans import draws, mean_and_error, sample_landscape
 from qhn_core.slopes import RULES, coarse_points, gradient_field, live_steps
 

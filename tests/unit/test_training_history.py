@@ -3,7 +3,7 @@ import oracles
 import pytest
 
 from qhn_core import RunConfig, train
-from qhn_core.problem import build_problem
+from qhn_core.model.scores import build_problem
 from qhn_core.training import advance, initial_state
 
 from .training_runs import RUNS, small, whole

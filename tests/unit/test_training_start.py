@@ -5,7 +5,7 @@ import oracles
 import pytest
 
 from qhn_core import measuring, mmd_squared_unbiased, objective_value, train
-from qhn_core.problem import build_problem
+from qhn_core.model.scores import build_problem
 from qhn_core.training import advance, initial_state
 
 from .training_runs import RUNS, small

@@ -1,6 +1,5 @@
 """A config turned into data, a network and the scores of every network: what training looks up."""
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -8,16 +7,13 @@ import numpy as np
 
 from qhn_core.bits import Bits, Float, Index, bits_to_index, index_to_bits
 from qhn_core.config import RunConfig
-from qhn_core.datasets import Dataset, load_dataset
 from qhn_core.kernels.networks import score_networks
 from qhn_core.kernels.transforms import mean_of_table
-from qhn_core.network import BinaryNetwork, log_probabilities
+from qhn_core.model.capacity import check_memory, has_tables
+from qhn_core.model.datasets import Dataset, load_dataset
+from qhn_core.model.network import BinaryNetwork, log_probabilities
 
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
-BYTES_PER_NETWORK = 128
-"""Peak memory of a run, per basis state: four tables of scores, and as much again for states."""
-MOST_TABLE_BITS = 22
-"""Above, a run that can do without tables does."""
 MOST_KNOWN = 2**18
 """Networks whose likelihood is remembered."""
 CHUNK = 1024
@@ -109,63 +105,6 @@ class LargeProblem:
 
 
 AnyProblem = Problem | LargeProblem
-
-
-def check_memory(config: RunConfig) -> None:
-    """Raise ValueError where the 2**n tables and states do not fit this machine's memory."""
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    bits_present = (present // BYTES_PER_NETWORK).bit_length() - 1
-    if config.n_qubits > bits_present:
-        raise ValueError(
-            f"n_hidden={config.n_hidden} makes {config.n_qubits} qubits, and all networks need "
-            f"{tables_gb(config.n_qubits)} GB of memory; this machine has {present / 1e9:,.0f} GB: "
-            f"{largest_network(config, bits_present)}{way_out(config)}"
-        )
-
-
-def tables_gb(n_qubits: int) -> str:
-    """Memory that a run with tables needs, in words, for any number of qubits.
-
-    >>> tables_gb(22), tables_gb(134)
-    ('0.5', '10^33')
-    """
-    exponent = n_qubits + np.log2(BYTES_PER_NETWORK) - np.log2(1e9)
-    if exponent >= 60:
-        return f"10^{exponent * np.log10(2):.0f}"
-    return f"{2.0**exponent:,.{0 if exponent > 3 else 1}f}"
-
-
-def largest_network(config: RunConfig, most_qubits: int) -> str:
-    """Which networks on a config's data have at most so many bits, in words.
-
-    >>> largest_network(RunConfig(), 22), largest_network(RunConfig(dataset="digits"), 22)
-    ('n_hidden may be 1 to 5', 'no network on digits fits')
-    """
-    most = (most_qubits - 2) // (config.n_inputs + 2)
-    return f"n_hidden may be 1 to {most}" if most > 0 else f"no network on {config.dataset} fits"
-
-
-def way_out(config: RunConfig) -> str:
-    """What to change so that a run needs no 2**n."""
-    if without_tables(config):
-        return ", where every network is looked at; only training from samples takes more qubits"
-    changes = {
-        f"n_layers={config.n_layers} by 1 or 2": config.n_layers > 2,
-        "exact expectations by shots": config.shots is None,
-        "simulator='cirq' by 'auto'": config.simulator == "cirq",
-    }
-    replace = " and ".join(text for text, needed in changes.items() if needed)
-    return f"; or replace {replace}, and it can be trained from samples, without 2**n"
-
-
-def without_tables(config: RunConfig) -> bool:
-    """Whether a run never needs all 2**n networks: one or two layers, measured with finite shots."""
-    return config.is_shallow and config.shots is not None
-
-
-def has_tables(config: RunConfig) -> bool:
-    """Whether a run looks its networks up in tables: where they are small, or it can't do without."""
-    return config.n_qubits <= MOST_TABLE_BITS or not without_tables(config)
 
 
 def training_problem(config: RunConfig) -> AnyProblem:
