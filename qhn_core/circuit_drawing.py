@@ -1,6 +1,6 @@
 """The ansatz of eq. (8) as an SVG whose gates can be shaded one by one."""
 
-from qhn_core.ansatz import cx_pairs
+from qhn_core.circuits.ansatz import cx_pairs
 
 STEP, ROW, BOX = 30, 15, 12
 """Pixels between columns, between wires, and the side of a gate."""

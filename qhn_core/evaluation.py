@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.bits import Float, bits_to_words, words_to_bits
-from qhn_core.circuits import Draws, Shallow, seed_keys
+from qhn_core.circuits.base import Draws, seed_keys
+from qhn_core.circuits.closed_form import Shallow, most_probable_bits
+from qhn_core.circuits.simulators import get_simulator, row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.model.predictions import _mixture_of, mixture_scores
 from qhn_core.model.references import exhaustive_search, logistic_regression
 from qhn_core.model.scores import SCORES, LargeProblem, Problem, training_problem
-from qhn_core.product import most_probable_bits
-from qhn_core.simulators import get_simulator, row_blocks
 
 SUMMARY_SHOTS = 1000
 """Networks that stand for a distribution without a table."""

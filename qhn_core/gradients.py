@@ -7,11 +7,12 @@ dF/dtheta = sum_s (dF/dq_s) (q+_s - q-_s) / 2, is right for entropy and MMD² to
 
 import numpy as np
 
-from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float, Index
-from qhn_core.circuits import Circuits, Draws, circuit_blocks
+from qhn_core.circuits.ansatz import check_angles
+from qhn_core.circuits.base import Circuits, Draws
+from qhn_core.circuits.batches import circuit_blocks
+from qhn_core.circuits.divergences import kernel_table, smooth
 from qhn_core.config import RunConfig
-from qhn_core.divergences import kernel_table, smooth
 from qhn_core.kernels import hamming, transforms
 from qhn_core.model.capacity import MOST_TABLE_BITS
 from qhn_core.model.scores import LargeProblem, Problem, build_problem

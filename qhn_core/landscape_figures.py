@@ -7,6 +7,7 @@ import pandas as pd
 
 from qhn_core.bits import Float
 from qhn_core.boundary_figures import boundary_figure
+from qhn_core.circuits.simulators import get_simulator
 from qhn_core.config import RunConfig
 from qhn_core.figures import OBJECTIVE_COLORS, Figure, Trace
 from qhn_core.histogram_figures import histogram_figure
@@ -14,7 +15,6 @@ from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import build_problem
 from qhn_core.sampled_scans import SampledScan, mean_and_error
 from qhn_core.scans import LandscapeScan
-from qhn_core.simulators import get_simulator
 from qhn_core.slopes import RULES, GradientField
 
 VIEW_SAMPLES = 200

@@ -8,12 +8,12 @@ import numpy as np
 
 from qhn_core.bits import Bits, Float, Index
 from qhn_core.boundary_figures import boundary_figure, prediction_heatmaps
+from qhn_core.circuits.closed_form import most_probable_bits, product_probability
 from qhn_core.figures import Figure
 from qhn_core.histogram_figures import BITSTRINGS_SHOWN, bars_figure
 from qhn_core.model.network import BinaryNetwork
 from qhn_core.model.predictions import plot_axes, predictions
 from qhn_core.model.scores import LargeProblem
-from qhn_core.product import most_probable_bits, product_probability
 
 ROWS, COLUMNS = 3, 14
 """Most rows and columns of test images, of each class."""

@@ -6,15 +6,15 @@ import numpy as np
 
 from qhn_core.bits import Float, Index, words_to_bits
 from qhn_core.boundary_figures import boundary_figure
-from qhn_core.circuits import Draws, seed_keys
+from qhn_core.circuits.base import Draws, as_words, seed_keys
+from qhn_core.circuits.simulators import get_simulator
 from qhn_core.figures import Figure
 from qhn_core.histogram_figures import histogram_figure
 from qhn_core.jobs import Job
 from qhn_core.large_figures import Measured, networks_figure, prediction_surfaces, predictions_figure
 from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import AnyProblem, LargeProblem, Problem
-from qhn_core.simulators import get_simulator
-from qhn_core.training_state import TrainingState, as_words
+from qhn_core.training_state import TrainingState
 
 VIEW_SAMPLES = 200
 """Networks drawn for the decision boundary of a run without shots."""

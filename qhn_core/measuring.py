@@ -5,11 +5,11 @@ from dataclasses import fields
 import numpy as np
 
 from qhn_core.bits import Float, Index
-from qhn_core.circuits import Circuits, Draws, circuit_blocks
+from qhn_core.circuits.base import Circuits, Draws, samples_shape
+from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.model.scores import SCORES, AnyProblem, LargeProblem, Problem, build_problem
 from qhn_core.objectives import Terms, circuit_objective, log_likelihoods, sampled_terms
-from qhn_core.training_state import samples_shape
 
 SCORE_COLUMNS = (*SCORES, "exact_objective")
 

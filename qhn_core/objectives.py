@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float, Index
-from qhn_core.circuits import Circuits, circuit_blocks
+from qhn_core.circuits.ansatz import check_angles
+from qhn_core.circuits.base import Circuits
+from qhn_core.circuits.batches import circuit_blocks
+from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
-from qhn_core.divergences import kernel_table
 from qhn_core.kernels import hamming
 from qhn_core.model.scores import LargeProblem, Problem, build_problem
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qhn_core.bits import Float, Index
+from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
-from qhn_core.divergences import kernel_table
 from qhn_core.kernels.hamming import distances_between, distances_within
 from qhn_core.kernels.sampling import sample_table
 from qhn_core.objectives import Terms, log_likelihoods

@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 
 from qhn_core.bits import Float
+from qhn_core.circuits.divergences import correlator_spectrum, correlator_weights
+from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
-from qhn_core.divergences import correlator_spectrum, correlator_weights
 from qhn_core.kernels.transforms import row_dots
 from qhn_core.objectives import Terms
 from qhn_core.scans import LandscapeScan
-from qhn_core.simulators import row_blocks
 from qhn_core.terms import PointEvaluator, changed, threads_for
 
 Rule = Literal["chain-rule", "algorithm-1"]

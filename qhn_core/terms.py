@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qhn_core.ansatz import check_angles
 from qhn_core.bits import Float
-from qhn_core.circuits import Shallow
+from qhn_core.circuits.ansatz import check_angles
+from qhn_core.circuits.closed_form import Shallow
+from qhn_core.circuits.divergences import correlator_spectrum, correlator_weights, entropy
+from qhn_core.circuits.simulators import Simulator, get_simulator
+from qhn_core.circuits.simulators.numba_states import Compiled
 from qhn_core.config import RunConfig
-from qhn_core.divergences import correlator_spectrum, correlator_weights, entropy
 from qhn_core.kernels.transforms import row_dots
 from qhn_core.model.scores import build_problem
 from qhn_core.objectives import Terms
-from qhn_core.simulators import Simulator, get_simulator
-from qhn_core.simulators.compiled import Compiled
 
 WORKING_BYTES = 2**31
 """Memory for all threads' states and probabilities."""

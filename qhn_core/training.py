@@ -16,7 +16,8 @@ import pandas as pd
 
 from qhn_core.annealing import at_epoch
 from qhn_core.bits import Float, Index
-from qhn_core.circuits import Draws, Keys, circuit_blocks, seed_keys
+from qhn_core.circuits.base import Draws, Keys, as_words, seed_keys
+from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.evaluation import summarize
 from qhn_core.gradients import exact_gradient, sampled_gradient
@@ -24,7 +25,7 @@ from qhn_core.history import Rows, join_rows, tidy
 from qhn_core.measuring import measure, objective_of
 from qhn_core.model.scores import AnyProblem, build_problem, training_problem
 from qhn_core.optimizer import ascend, decay_on_plateau
-from qhn_core.training_state import TrainingState, as_words, merge_states
+from qhn_core.training_state import TrainingState, merge_states
 
 LARGEST_ANGLE = 2.0**52
 """From here on neighbouring numbers are a radian apart: an angle means nothing any more."""

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 
 from qhn_core.bits import Float, Index
-from qhn_core.config import RunConfig
-from qhn_core.kernels.hamming import WORD_BITS
 
 
 @dataclass(frozen=True)
@@ -59,20 +57,3 @@ def merge_states(states: list[TrainingState]) -> TrainingState:
         if f.name != "epoch"
     }
     return TrainingState(epoch=states[0].epoch, **joined)
-
-
-def samples_shape(config: RunConfig) -> tuple[int, ...]:
-    """The shape of one seed's `TrainingState.samples`.
-
-    >>> samples_shape(RunConfig()), samples_shape(RunConfig(dataset="digits", n_hidden=2))
-    ((100,), (3, 100))
-    """
-    shots = config.shots or 0
-    return (
-        (shots,) if config.n_qubits <= WORD_BITS or not shots else (-(-config.n_qubits // WORD_BITS), shots)
-    )
-
-
-def as_words(samples: Index) -> Index:
-    """`TrainingState.samples` as packed bitstrings (S, n_words, shots), however many bits they have."""
-    return samples[:, None] if samples.ndim == 2 else samples

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from qhn_core.ansatz import cx_pairs
 from qhn_core.bench.plain import mean_selbo
 from qhn_core.bench.work import Exact, Inputs, MissingToolError, Sampled
 from qhn_core.bits import bits_to_index
+from qhn_core.circuits.ansatz import cx_pairs
 
 
 def _pennylane() -> Any:

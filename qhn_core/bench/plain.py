@@ -6,10 +6,10 @@ import cirq
 import numpy as np
 import qsimcirq
 
-from qhn_core.ansatz import brickwork_circuit, parameter_resolver
 from qhn_core.bench.work import Exact, Inputs, Sampled
 from qhn_core.bits import Float, Index
-from qhn_core.divergences import kernel_at_one
+from qhn_core.circuits.ansatz import brickwork_circuit, parameter_resolver
+from qhn_core.circuits.divergences import kernel_at_one
 
 
 def mean_selbo(inputs: Inputs, drawn: Index) -> Float:

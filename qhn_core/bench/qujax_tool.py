@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from qhn_core.ansatz import cx_pairs
 from qhn_core.bench.work import Exact, Inputs, MissingToolError, Sampled
-from qhn_core.divergences import kernel_at_one
+from qhn_core.circuits.ansatz import cx_pairs
+from qhn_core.circuits.divergences import kernel_at_one
 
 
 class Qujax:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from qhn_core.simulators import available_simulators
+from qhn_core.circuits.simulators import available_simulators
 
 TEXT = "List the simulators and say why one is missing."
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from qhn_core.circuits.simulators import get_simulator
 from qhn_core.commands import FAILED
 from qhn_core.commands.options import add_config_options, add_json_option, given_config
 from qhn_core.config import RunConfig
 from qhn_core.exchange import save_run
 from qhn_core.history import Rows
-from qhn_core.simulators import get_simulator
 from qhn_core.training import RunResult, train
 from qhn_core.training_state import TrainingState
 

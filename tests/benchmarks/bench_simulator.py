@@ -5,7 +5,7 @@ import numpy as np
 import qsimcirq
 
 import qhn_core as qhn
-from qhn_core.ansatz import parameter_resolver
+from qhn_core.circuits.ansatz import parameter_resolver
 from tests.benchmarks.measure import median_seconds, row
 
 N_QUBITS, N_CIRCUITS = 14, 50

@@ -3,7 +3,7 @@ import numpy as np
 import oracles
 import pytest
 
-from qhn_core.ansatz import (
+from qhn_core.circuits.ansatz import (
     bit_probabilities,
     brickwork_circuit,
     check_angles,

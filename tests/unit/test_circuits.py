@@ -7,7 +7,10 @@ from scipy import stats
 from test_product import assert_follows
 
 from qhn_core import RunConfig
-from qhn_core.circuits import Deep, Draws, Shallow, circuit_blocks, seed_keys
+from qhn_core.circuits.base import Draws, seed_keys
+from qhn_core.circuits.batches import circuit_blocks
+from qhn_core.circuits.closed_form import Shallow
+from qhn_core.circuits.statevector import Deep
 from qhn_core.kernels import light_cones, states
 
 LAYERS = pytest.mark.parametrize("n_layers", [1, 2, 3, 4])

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import qhn_core as qhn
+from qhn_core.circuits.simulators.cirq_reference import CirqReference
+from qhn_core.circuits.simulators.numba_states import Compiled
+from qhn_core.circuits.simulators.qsim import QSim
 from qhn_core.cli import main
-from qhn_core.simulators.cirq_reference import CirqReference
-from qhn_core.simulators.compiled import Compiled
-from qhn_core.simulators.qsim import QSim
 from tests import SECONDS
 from tests.diverging import DIVERGES, lower_the_bound
 

@@ -3,7 +3,7 @@ import oracles
 import pytest
 
 from qhn_core import RunConfig
-from qhn_core.simulators.compiled import Compiled
+from qhn_core.circuits.simulators.numba_states import Compiled
 from qhn_core.terms import PointEvaluator
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import oracles
 import pytest
 
-from qhn_core.divergences import (
+from qhn_core.circuits.divergences import (
     correlator_spectrum,
     correlator_weights,
     entropy,

@@ -14,8 +14,9 @@ from qhn_core import (
     mmd_squared_unbiased,
     objective_gradient,
 )
-from qhn_core.circuits import Draws, circuit_blocks, seed_keys
-from qhn_core.divergences import kl_to_uniform
+from qhn_core.circuits.base import Draws, seed_keys
+from qhn_core.circuits.batches import circuit_blocks
+from qhn_core.circuits.divergences import kl_to_uniform
 from qhn_core.gradients import (
     mean_kernel,
     sampled_gradient,

@@ -6,9 +6,7 @@ import pytest
 from scipy import stats
 
 from qhn_core.bits import words_to_bits
-from qhn_core.divergences import correlator_spectrum, mmd_squared_unbiased
-from qhn_core.kernels import contraction, correlators, group_samples, groups
-from qhn_core.product import (
+from qhn_core.circuits.closed_form import (
     log_probabilities,
     most_probable_bits,
     product_kl,
@@ -16,6 +14,8 @@ from qhn_core.product import (
     product_mmd_squared,
     product_probability,
 )
+from qhn_core.circuits.divergences import correlator_spectrum, mmd_squared_unbiased
+from qhn_core.kernels import contraction, correlators, group_samples, groups
 
 SIZES = pytest.mark.parametrize("n", [2, 3, 6, 7])
 LAYERS = pytest.mark.parametrize("n_layers", [1, 2])

@@ -8,9 +8,9 @@ import qsimcirq
 from scipy import stats
 
 import qhn_core as qhn
-from qhn_core import simulators
-from qhn_core.ansatz import entangle_indices
-from qhn_core.simulators import qsim
+from qhn_core.circuits import simulators
+from qhn_core.circuits.ansatz import entangle_indices
+from qhn_core.circuits.simulators import qsim
 
 ALL = pytest.mark.parametrize("name", ["numba", "qsim", "cirq"])
 QSIM = qsimcirq.qsim

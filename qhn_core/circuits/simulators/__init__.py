@@ -8,10 +8,10 @@ from typing import Any
 
 import qsimcirq
 
-from qhn_core.simulators.base import Simulator, row_blocks
-from qhn_core.simulators.cirq_reference import CirqReference
-from qhn_core.simulators.compiled import Compiled
-from qhn_core.simulators.qsim import QSim
+from qhn_core.circuits.simulators.base import Simulator, row_blocks
+from qhn_core.circuits.simulators.cirq_reference import CirqReference
+from qhn_core.circuits.simulators.numba_states import Compiled
+from qhn_core.circuits.simulators.qsim import QSim
 
 __all__ = ["Availability", "Simulator", "available_simulators", "get_simulator", "row_blocks"]
 
@@ -20,7 +20,7 @@ LARGE_QUBITS = 20
 HOW_TO_GET_A_GPU = "build qsimcirq from source on a machine with an NVIDIA GPU (README, section GPU)"
 PROBE = """
 import numpy as np
-from qhn_core.simulators.qsim import QSim
+from qhn_core.circuits.simulators.qsim import QSim
 q = QSim({name!r}).probabilities(np.full((1, 2, 2, 3), 0.3))
 assert abs(q.sum() - 1) < 1e-4
 """

@@ -6,10 +6,10 @@ several circuits run side by side in threads. Up to about 20 qubits nothing here
 
 import numpy as np
 
-from qhn_core.ansatz import check_angles, product_probabilities
 from qhn_core.bits import Float, Index
+from qhn_core.circuits.ansatz import check_angles, product_probabilities
+from qhn_core.circuits.simulators.base import Simulator, sample_one_layer
 from qhn_core.kernels import states
-from qhn_core.simulators.base import Simulator, sample_one_layer
 
 
 class Compiled(Simulator):

@@ -18,7 +18,8 @@ import numpy as np
 import qsimcirq
 from numpy.typing import NDArray
 
-from qhn_core.ansatz import (
+from qhn_core.bits import Complex, Float, Index
+from qhn_core.circuits.ansatz import (
     brickwork_circuit,
     check_angles,
     cx_pairs,
@@ -26,9 +27,8 @@ from qhn_core.ansatz import (
     product_probabilities,
     product_state,
 )
-from qhn_core.bits import Complex, Float, Index
+from qhn_core.circuits.simulators.base import Simulator, sample_one_layer
 from qhn_core.kernels import states
-from qhn_core.simulators.base import Simulator, sample_one_layer
 
 Single = NDArray[np.float32]
 CX = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], dtype=np.complex64)

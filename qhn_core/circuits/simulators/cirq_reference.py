@@ -3,10 +3,10 @@
 import cirq
 import numpy as np
 
-from qhn_core.ansatz import brickwork_circuit, check_angles, parameter_resolver
 from qhn_core.bits import Complex, Float
+from qhn_core.circuits.ansatz import brickwork_circuit, check_angles, parameter_resolver
+from qhn_core.circuits.simulators.base import Simulator
 from qhn_core.kernels.states import entangled_copy
-from qhn_core.simulators.base import Simulator
 
 
 class CirqReference(Simulator):

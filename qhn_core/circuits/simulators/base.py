@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from qhn_core.ansatz import bit_probabilities, check_angles, entangle_indices
 from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.circuits.ansatz import bit_probabilities, check_angles, entangle_indices
 from qhn_core.kernels import sampling
 
 CHUNK_BYTES = 32 * 2**20

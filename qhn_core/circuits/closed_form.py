@@ -7,9 +7,11 @@ to uniform a product of small matrices along the qubits. Nothing here grows fast
 
 import numpy as np
 
-from qhn_core.bits import Bits, Float
-from qhn_core.divergences import kernel_at_one
-from qhn_core.kernels import correlators, group_samples
+from qhn_core.bits import Bits, Float, Index
+from qhn_core.circuits.base import Circuits, Draws
+from qhn_core.circuits.divergences import kernel_at_one
+from qhn_core.config import RunConfig
+from qhn_core.kernels import contraction, correlators, group_samples, groups
 from qhn_core.kernels.groups import group_probabilities, group_starts
 
 
@@ -93,3 +95,67 @@ def entangled_bits(bits: Bits, layer: int) -> Bits:
     out = bits.copy()
     out[:, first + 1 : end : 2] ^= bits[:, first : end - 1 : 2]
     return out
+
+
+class Shallow(Circuits):
+    """Circuits of one or two layers, in closed form for any number of qubits; only tables need 2**n."""
+
+    def __init__(self, config: RunConfig, angles: Float) -> None:
+        super().__init__(config, np.ascontiguousarray(angles))
+        self.groups: Float = groups.group_probabilities(self.angles)
+        """Probabilities (S, groups, 4) before the last CX gates, see `kernels.groups`."""
+        self._starts = groups.group_starts(config.n_layers, config.n_qubits)
+
+    def samples(self, draws: Draws) -> Index:
+        """See `Circuits`."""
+        words: Index = group_samples.group_samples(
+            self.groups, self._starts, self.config.n_layers, draws.keys, draws.epoch, draws.shots
+        )
+        return words
+
+    def shifted_samples(self, row: int, draws: Draws) -> Index:
+        """See `Circuits`."""
+        words: Index = group_samples.shifted_group_samples(
+            self.angles[row], draws.keys[row], draws.epoch, draws.shots
+        )
+        return words
+
+    def means(self, tables: Float) -> Float:
+        """See `Circuits`."""
+        means: Float = contraction.group_means(tables, self.groups, self._starts, self.config.n_layers)
+        return means
+
+    def kl(self) -> Float:
+        """See `Circuits`."""
+        return product_kl(self.groups, self.config.n_qubits)
+
+    def mmd_squared(self) -> Float:
+        """See `Circuits`."""
+        config = self.config
+        return product_mmd_squared(self.groups, config.n_layers, config.n_qubits, config.h)
+
+    def correlator_spectrum(self) -> Float:
+        """`divergences.correlator_spectrum` (S, n + 1) of the circuits' distributions."""
+        first = self.config.n_layers % 2
+        spectrum: Float = correlators.chain_spectra(self.groups, self._starts, first)
+        return spectrum
+
+    def gradient(self, scores: Float | None, objective: str) -> Float:
+        """See `Circuits`."""
+        config = self.config
+        slopes = np.zeros_like(self.groups)
+        if scores is not None:
+            slopes += contraction.group_mean_slopes(scores, self.groups, self._starts, config.n_layers)
+        with np.errstate(over="ignore"):  # an infinite slope is reported as divergence
+            slopes -= config.regularization * self._regularizer_slopes(objective)
+        gradient: Float = groups.angle_slopes(self.angles, slopes)
+        return gradient
+
+    def _regularizer_slopes(self, objective: str) -> Float:
+        """d(regulariser)/dq (S, groups, 4) by the groups' probabilities, up to constants."""
+        config = self.config
+        if objective == "mle":
+            return np.zeros_like(self.groups)
+        if objective == "elbo":
+            return log_probabilities(self.groups)
+        return product_mmd_slopes(self.groups, config.n_layers, config.n_qubits, config.h)
