@@ -16,7 +16,7 @@ from qhn_core.figures import (
     line_trace,
 )
 from qhn_core.model.scores import LargeProblem, Problem
-from qhn_core.objectives import upper_bound
+from qhn_core.objectives.terms import upper_bound
 
 
 def objective_figure(config: RunConfig, problem: Problem | LargeProblem, stats: Stats) -> Figure:

@@ -12,7 +12,7 @@ from qhn_core.live_pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression
 from qhn_core.model.scores import AnyProblem, LargeProblem
-from qhn_core.objectives import upper_bound
+from qhn_core.objectives.terms import upper_bound
 
 SLOW_TABLE_BITS = 18
 """Tables of so many bits or more take a second and longer: 6 s at 22."""

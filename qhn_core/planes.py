@@ -7,7 +7,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.gradients import objective_gradient
+from qhn_core.objectives.gradients import objective_gradient
 from qhn_core.training import advance, initial_state
 
 HESSIAN_STEP = 1e-4

@@ -14,7 +14,7 @@ from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
 from qhn_core.kernels.hamming import distances_between, distances_within
 from qhn_core.kernels.sampling import sample_table
-from qhn_core.objectives import Terms, log_likelihoods
+from qhn_core.objectives.terms import Terms, log_likelihoods
 from qhn_core.scans import LandscapeScan
 from qhn_core.slopes import RULES, Rule, coarse_points, live_steps, shift_signs, slopes_at
 from qhn_core.terms import PointEvaluator, changed, threads_for

@@ -17,7 +17,7 @@ from qhn_core.circuits.divergences import correlator_spectrum, correlator_weight
 from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
-from qhn_core.objectives import Terms
+from qhn_core.objectives.terms import Terms
 from qhn_core.scans import LandscapeScan
 from qhn_core.terms import PointEvaluator, changed, threads_for
 

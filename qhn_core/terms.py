@@ -18,7 +18,7 @@ from qhn_core.circuits.simulators.numba_states import Compiled
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
 from qhn_core.model.scores import build_problem
-from qhn_core.objectives import Terms
+from qhn_core.objectives.terms import Terms
 
 WORKING_BYTES = 2**31
 """Memory for all threads' states and probabilities."""

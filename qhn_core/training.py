@@ -20,10 +20,10 @@ from qhn_core.circuits.base import Draws, Keys, as_words, seed_keys
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.config import RunConfig
 from qhn_core.evaluation import summarize
-from qhn_core.gradients import exact_gradient, sampled_gradient
 from qhn_core.history import Rows, join_rows, tidy
-from qhn_core.measuring import measure, objective_of
 from qhn_core.model.scores import AnyProblem, build_problem, training_problem
+from qhn_core.objectives.estimates import measure, objective_of
+from qhn_core.objectives.gradients import exact_gradient, sampled_gradient
 from qhn_core.optimizer import ascend, decay_on_plateau
 from qhn_core.training_state import TrainingState, merge_states
 

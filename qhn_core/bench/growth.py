@@ -11,9 +11,9 @@ import numpy as np
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.circuits.simulators import get_simulator
 from qhn_core.config import DatasetName, RunConfig
-from qhn_core.gradients import exact_gradient
 from qhn_core.model.scores import build_problem
-from qhn_core.objectives import circuit_objective
+from qhn_core.objectives.gradients import exact_gradient
+from qhn_core.objectives.terms import circuit_objective
 from qhn_core.training import advance, initial_state
 
 EXACT: Final = "exact"

@@ -11,9 +11,9 @@ from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.circuits.divergences import kernel_table, mmd_squared_to_uniform, smooth
 from qhn_core.circuits.simulators.cirq_reference import CirqReference
 from qhn_core.config import RunConfig
-from qhn_core.gradients import shifted_angles
 from qhn_core.model.scores import build_problem
-from qhn_core.objectives import log_likelihoods
+from qhn_core.objectives.gradients import shifted_angles
+from qhn_core.objectives.terms import log_likelihoods
 
 
 @dataclass(frozen=True, eq=False)

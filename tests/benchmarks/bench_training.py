@@ -10,9 +10,9 @@ import numpy as np
 
 import qhn_core as qhn
 from qhn_core.bits import index_to_bits
-from qhn_core.gradients import shifted_angles, value_and_gradient
 from qhn_core.model.scores import build_problem
-from qhn_core.objectives import log_likelihoods
+from qhn_core.objectives.gradients import shifted_angles, value_and_gradient
+from qhn_core.objectives.terms import log_likelihoods
 from qhn_core.training import advance, initial_state
 from tests.benchmarks.bench_simulator import plain_loop
 from tests.benchmarks.measure import median_seconds, row

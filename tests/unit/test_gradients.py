@@ -17,15 +17,15 @@ from qhn_core import (
 from qhn_core.circuits.base import Draws, seed_keys
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.circuits.divergences import kl_to_uniform
-from qhn_core.gradients import (
+from qhn_core.kernels import hamming
+from qhn_core.model.scores import build_problem
+from qhn_core.objectives.gradients import (
     mean_kernel,
     sampled_gradient,
     shifted_angles,
     shifted_regularizer_difference,
     shifted_values,
 )
-from qhn_core.kernels import hamming
-from qhn_core.model.scores import build_problem
 from qhn_core.training import advance, initial_state
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])

@@ -5,7 +5,8 @@ from scipy.special import logsumexp, rel_entr, softmax
 
 from qhn_core import RunConfig, mmd_squared_to_uniform, mmd_squared_unbiased, objective_value
 from qhn_core.model.scores import build_problem
-from qhn_core.objectives import Terms, sampled_terms, upper_bound
+from qhn_core.objectives.estimates import sampled_terms
+from qhn_core.objectives.terms import Terms, upper_bound
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
 LAYERS = pytest.mark.parametrize("n_layers", [1, 2, 3])

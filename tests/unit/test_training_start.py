@@ -4,8 +4,9 @@ import numpy as np
 import oracles
 import pytest
 
-from qhn_core import measuring, mmd_squared_unbiased, objective_value, train
+from qhn_core import mmd_squared_unbiased, objective_value, train
 from qhn_core.model.scores import build_problem
+from qhn_core.objectives import estimates
 from qhn_core.training import advance, initial_state
 
 from .training_runs import RUNS, small
@@ -48,13 +49,13 @@ def test_the_first_objective_is_measured_with_eq_21(monkeypatch):
     """At the start, with every network equally good, the objective is minus lambda times eq. (21)."""
     config = small(regularization=2.0, shots=7, n_seeds=1)
     drawn = {}
-    original = measuring.sampled_terms
+    original = estimates.sampled_terms
 
     def spy(config, problem, samples, prior, kl):
         drawn.update(samples=samples, prior=prior)
         return original(config, problem, samples, prior, kl)
 
-    monkeypatch.setattr(measuring, "sampled_terms", spy)
+    monkeypatch.setattr(estimates, "sampled_terms", spy)
     state = initial_state(config)
     bits = oracles.all_bits(6)
     mmd = mmd_squared_unbiased(bits[drawn["samples"][0, 0]], bits[drawn["prior"][0, 0]], 1.5)

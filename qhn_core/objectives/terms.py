@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qhn_core.bits import Float, Index
+from qhn_core.bits import Float
 from qhn_core.circuits.ansatz import check_angles
 from qhn_core.circuits.base import Circuits
 from qhn_core.circuits.batches import circuit_blocks
-from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
-from qhn_core.kernels import hamming
-from qhn_core.model.scores import LargeProblem, Problem, build_problem
+from qhn_core.model.scores import Problem, build_problem
 
 
 @dataclass(frozen=True)
@@ -35,30 +33,6 @@ def log_likelihoods(config: RunConfig, problem: Problem) -> Float:
     """Training log-likelihood of every network (2**n,), summed or averaged as the config says."""
     total = problem.train_log_likelihood
     return total if config.likelihood == "sum" else total / len(problem.dataset.y_train)
-
-
-def sampled_terms(
-    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, kl: Float
-) -> Terms:
-    """The terms as measured: samples and prior samples (S, n_words, shots), the exact KL (S,).
-
-    KL needs the amplitudes, so it is exact here too (Section III-A); MMD² is eq. (21), and NaN
-    for a single shot.
-    """
-    scale = 1.0 if config.likelihood == "sum" else 1 / len(problem.dataset.y_train)
-    expected = scale * problem.mean_log_likelihood(samples)
-    if samples.shape[2] < 2:
-        return Terms(expected, kl, np.full(len(samples), np.nan))
-    table = kernel_table(config.n_qubits, config.h)
-    found, rest = hamming.distinct(samples), hamming.distinct(prior)
-    mmd_squared = hamming.mean_kernel_within(*found, table) + hamming.mean_kernel_within(*rest, table)
-    for i in range(len(samples)):
-        one = slice(i, i + 1)
-        own = [part[one] for part in found]
-        others, weights = rest[0][i], rest[1][i]
-        size = rest[2][i]
-        mmd_squared[i] -= 2 * hamming.mean_kernel_between(*own, others, weights[:size], table)[0]
-    return Terms(expected, kl, mmd_squared)
 
 
 def objective_value(config: RunConfig, angles: Float) -> Float:

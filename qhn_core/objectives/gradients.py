@@ -16,7 +16,7 @@ from qhn_core.config import RunConfig
 from qhn_core.kernels import hamming, transforms
 from qhn_core.model.capacity import MOST_TABLE_BITS
 from qhn_core.model.scores import LargeProblem, Problem, build_problem
-from qhn_core.objectives import check_shape, circuit_objective, log_likelihoods
+from qhn_core.objectives.terms import check_shape, circuit_objective, log_likelihoods
 
 Distinct = tuple[Index, Float, Index]
 """What `kernels.words.distinct` returns."""

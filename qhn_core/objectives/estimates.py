@@ -7,9 +7,11 @@ import numpy as np
 from qhn_core.bits import Float, Index
 from qhn_core.circuits.base import Circuits, Draws, samples_shape
 from qhn_core.circuits.batches import circuit_blocks
+from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
+from qhn_core.kernels import hamming
 from qhn_core.model.scores import SCORES, AnyProblem, LargeProblem, Problem, build_problem
-from qhn_core.objectives import Terms, circuit_objective, log_likelihoods, sampled_terms
+from qhn_core.objectives.terms import Terms, circuit_objective, log_likelihoods
 
 SCORE_COLUMNS = (*SCORES, "exact_objective")
 
@@ -63,3 +65,27 @@ def _sampled_measurement(
 def objective_of(config: RunConfig, terms: Terms) -> Float:
     """The config's objective (B,), nats, of its terms."""
     return terms.value(config.objective, config.regularization)
+
+
+def sampled_terms(
+    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, kl: Float
+) -> Terms:
+    """The terms as measured: samples and prior samples (S, n_words, shots), the exact KL (S,).
+
+    KL needs the amplitudes, so it is exact here too (Section III-A); MMD² is eq. (21), and NaN
+    for a single shot.
+    """
+    scale = 1.0 if config.likelihood == "sum" else 1 / len(problem.dataset.y_train)
+    expected = scale * problem.mean_log_likelihood(samples)
+    if samples.shape[2] < 2:
+        return Terms(expected, kl, np.full(len(samples), np.nan))
+    table = kernel_table(config.n_qubits, config.h)
+    found, rest = hamming.distinct(samples), hamming.distinct(prior)
+    mmd_squared = hamming.mean_kernel_within(*found, table) + hamming.mean_kernel_within(*rest, table)
+    for i in range(len(samples)):
+        one = slice(i, i + 1)
+        own = [part[one] for part in found]
+        others, weights = rest[0][i], rest[1][i]
+        size = rest[2][i]
+        mmd_squared[i] -= 2 * hamming.mean_kernel_between(*own, others, weights[:size], table)[0]
+    return Terms(expected, kl, mmd_squared)
