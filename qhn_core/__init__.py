@@ -13,7 +13,7 @@ from qhn_core.model.datasets import Dataset, load_dataset
 from qhn_core.model.network import BinaryNetwork
 from qhn_core.objectives.gradients import objective_gradient
 from qhn_core.objectives.terms import objective_value
-from qhn_core.training import RunResult, train
+from qhn_core.training.loop import RunResult, train
 
 __version__ = "0.2.0"
 __all__ = [

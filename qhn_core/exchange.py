@@ -18,7 +18,6 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from qhn_core.archives import read_members, unpack_arrays
 from qhn_core.config import RunConfig, explain
-from qhn_core.history import HISTORY_COLUMNS, Rows
 from qhn_core.packing import (
     ROW,
     StoredRun,
@@ -29,8 +28,9 @@ from qhn_core.packing import (
     unpack_state,
 )
 from qhn_core.run_checks import check_history, check_state, require
-from qhn_core.training import RunResult
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import HISTORY_COLUMNS, Rows
+from qhn_core.training.loop import RunResult
+from qhn_core.training.state import TrainingState
 
 MAX_ZIP_BYTES = 5_000_000
 MAX_UNPACKED_BYTES = 50_000_000

@@ -19,10 +19,10 @@ import numpy as np
 
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig
-from qhn_core.history import Rows
 from qhn_core.model.capacity import has_tables
-from qhn_core.training import advance, initial_state
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import Rows
+from qhn_core.training.loop import advance, initial_state
+from qhn_core.training.state import TrainingState
 
 SCHEDULER_VARIABLE = "QHN_SCHEDULER"
 EPOCH_SECONDS = 0.3

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qhn_core.history import Rows
+from qhn_core.training.history import Rows
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]

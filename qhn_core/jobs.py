@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig, new_run_id
-from qhn_core.history import Rows, join_rows, tidy
 from qhn_core.model.capacity import (
     BYTES_PER_NETWORK,
     MOST_TABLE_BITS,
@@ -17,8 +16,9 @@ from qhn_core.model.capacity import (
     tables_gb,
     way_out,
 )
-from qhn_core.training import RunResult
-from qhn_core.training_state import TrainingState, merge_states
+from qhn_core.training.history import Rows, join_rows, tidy
+from qhn_core.training.loop import RunResult
+from qhn_core.training.state import TrainingState, merge_states
 
 
 class Status(StrEnum):

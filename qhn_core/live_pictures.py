@@ -14,7 +14,7 @@ from qhn_core.jobs import Job
 from qhn_core.large_figures import Measured, networks_figure, prediction_surfaces, predictions_figure
 from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import AnyProblem, LargeProblem, Problem
-from qhn_core.training_state import TrainingState
+from qhn_core.training.state import TrainingState
 
 VIEW_SAMPLES = 200
 """Networks drawn for the decision boundary of a run without shots."""

@@ -6,13 +6,13 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
-from qhn_core.history import Rows
 from qhn_core.jobs import MOVING, Job, Status
 from qhn_core.live_pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression
 from qhn_core.model.scores import AnyProblem, LargeProblem
 from qhn_core.objectives.terms import upper_bound
+from qhn_core.training.history import Rows
 
 SLOW_TABLE_BITS = 18
 """Tables of so many bits or more take a second and longer: 6 s at 22."""

@@ -11,9 +11,9 @@ import numpy as np
 from qhn_core.archives import Layout, pack_arrays, unpack_arrays
 from qhn_core.circuits.base import samples_shape
 from qhn_core.config import RunConfig
-from qhn_core.history import HISTORY_COLUMNS, Rows, tidy
-from qhn_core.training import RunResult
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import HISTORY_COLUMNS, Rows, tidy
+from qhn_core.training.loop import RunResult
+from qhn_core.training.state import TrainingState
 
 MAX_NAME = 120
 ROW = np.dtype([(c, "<i8" if c in ("seed", "epoch") else "<f8") for c in HISTORY_COLUMNS])

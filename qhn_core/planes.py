@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.objectives.gradients import objective_gradient
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 HESSIAN_STEP = 1e-4
 """Radians; the central difference of exact gradients is then right to about 1e-8."""

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.config import RunConfig
-from qhn_core.history import HISTORY_COLUMNS, Rows
 from qhn_core.model.capacity import has_tables
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import HISTORY_COLUMNS, Rows
+from qhn_core.training.state import TrainingState
 
 
 def require(ok: Any, values: Any, what: str, allowed: str) -> None:

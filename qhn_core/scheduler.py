@@ -11,9 +11,9 @@ from collections import deque
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 
 from qhn_core.execution import Workers, run_chunk
-from qhn_core.history import Rows
 from qhn_core.jobs import MOVING, Job, Status
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import Rows
+from qhn_core.training.state import TrainingState
 
 EPOCHS_PER_SECOND = 40
 """A live run goes no faster, so that eyes can follow it: 200 epochs in 5 s."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qhn_core.config import RunConfig, new_run_id
-from qhn_core.history import Rows, join_rows
 from qhn_core.packing import (
     StoredRun,
     check_name,
@@ -19,7 +18,8 @@ from qhn_core.packing import (
 )
 from qhn_core.store_file import RunLostError
 from qhn_core.stored_scans import ScanStore
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import Rows, join_rows
+from qhn_core.training.state import TrainingState
 
 ALIVE = "status IN ('queued', 'running', 'paused')"
 UPSERT = """

@@ -13,7 +13,7 @@ from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape import scan_landscape
 from qhn_core.roughness import MEASURES, roughness
 from qhn_core.scans import LandscapeScan
-from qhn_core.training import train
+from qhn_core.training.loop import train
 
 STRENGTHS = (0.01, 1.0, 10.0, 100.0)
 """λ: those of Tables II and III, and one in between."""

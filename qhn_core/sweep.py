@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.config import RunConfig
-from qhn_core.evaluation import last_epochs
 from qhn_core.execution import Workers
-from qhn_core.history import tidy
 from qhn_core.jobs import Job, Limits, Status
 from qhn_core.service import JobService
 from qhn_core.store import RunStore
+from qhn_core.training.evaluation import last_epochs
+from qhn_core.training.history import tidy
 
 POLL_SECONDS = 0.1
 NO_LIMITS = Limits(

@@ -6,7 +6,7 @@ on the last bit of a sine. So the bound is put where a tame run gets to.
 
 import pytest
 
-from qhn_core import training
+from qhn_core.training import loop
 
 HALF_DIVERGES = {
     "objective": "elbo",
@@ -22,4 +22,4 @@ DIVERGES = {**HALF_DIVERGES, "n_seeds": 1}
 
 
 def lower_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LARGEST_ANGLE", 9.5)
+    monkeypatch.setattr(loop, "LARGEST_ANGLE", 9.5)

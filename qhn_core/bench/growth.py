@@ -14,7 +14,7 @@ from qhn_core.config import DatasetName, RunConfig
 from qhn_core.model.scores import build_problem
 from qhn_core.objectives.gradients import exact_gradient
 from qhn_core.objectives.terms import circuit_objective
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 EXACT: Final = "exact"
 SMALL: Final = "gaussian"

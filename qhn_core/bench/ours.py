@@ -10,7 +10,7 @@ import numpy as np
 import qhn_core
 from qhn_core.bench.work import Exact, Inputs, Sampled
 from qhn_core.objectives.gradients import value_and_gradient
-from qhn_core.training import initial_state, train
+from qhn_core.training.loop import initial_state, train
 
 SEEDS_PER_CORE = 8
 

@@ -15,9 +15,9 @@ from qhn_core.commands import FAILED
 from qhn_core.commands.options import add_config_options, add_json_option, given_config
 from qhn_core.config import RunConfig
 from qhn_core.exchange import save_run
-from qhn_core.history import Rows
-from qhn_core.training import RunResult, train
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import Rows
+from qhn_core.training.loop import RunResult, train
+from qhn_core.training.state import TrainingState
 
 TEXT = "Train all seeds of one configuration."
 

@@ -11,7 +11,6 @@ import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from qhn_core.config import LandscapeConfig, RunConfig, explain
-from qhn_core.evaluation import last_epochs, seed_scores
 from qhn_core.figures import over_seeds
 from qhn_core.landscape import roughness_table, scan_landscape
 from qhn_core.model.references import exhaustive_search
@@ -19,7 +18,8 @@ from qhn_core.model.scores import SCORES, build_problem
 from qhn_core.paper.cost import Cost
 from qhn_core.paper.published import ASSETS
 from qhn_core.paper.study import NETWORKS, Conventions, method_of
-from qhn_core.training import RunResult
+from qhn_core.training.evaluation import last_epochs, seed_scores
+from qhn_core.training.loop import RunResult
 
 SHIPPED = ASSETS / "paper"
 CURVES = (

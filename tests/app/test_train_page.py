@@ -3,7 +3,7 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.jobs import MOVING, Status
-from qhn_core.training import initial_state
+from qhn_core.training.loop import initial_state
 from tests import SECONDS
 
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "2", "shots": "20"}

@@ -13,7 +13,7 @@ from qhn_core.bits import index_to_bits
 from qhn_core.model.scores import build_problem
 from qhn_core.objectives.gradients import shifted_angles, value_and_gradient
 from qhn_core.objectives.terms import log_likelihoods
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 from tests.benchmarks.bench_simulator import plain_loop
 from tests.benchmarks.measure import median_seconds, row
 

@@ -11,8 +11,8 @@ import numpy as np
 
 import qhn_core as qhn
 from qhn_core.execution import Workers
-from qhn_core.history import HISTORY_COLUMNS, join_rows
-from qhn_core.training import advance, initial_state
+from qhn_core.training.history import HISTORY_COLUMNS, join_rows
+from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 
 MOST_TASKS = 2000

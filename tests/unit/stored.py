@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 
 from qhn_core import RunConfig
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 CONFIG = RunConfig(n_hidden=1, n_seeds=3, epochs=12, shots=20, seed=5)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core.annealing import at_epoch, strength
 from qhn_core.sweep import grid
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
+from qhn_core.training.schedules import at_epoch, strength
 
 
 def config(**options):

@@ -5,10 +5,10 @@ import pytest
 from scipy.special import expit, logsumexp
 
 from qhn_core import RunConfig, train
-from qhn_core.evaluation import summarize
 from qhn_core.model.predictions import decision_surfaces, mixture_scores, plot_axes, predictive_mean
 from qhn_core.model.references import exact_posterior, exhaustive_search, log_evidence, network_scores
 from qhn_core.model.scores import build_problem
+from qhn_core.training.evaluation import summarize
 
 TINY = build_problem(RunConfig(n_hidden=1))
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")

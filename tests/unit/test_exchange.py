@@ -12,10 +12,10 @@ import pytest
 
 from qhn_core import RunConfig
 from qhn_core.exchange import export_zip, import_zip, save_run
-from qhn_core.history import HISTORY_COLUMNS, join_rows
 from qhn_core.packing import state_layout
-from qhn_core.training import advance, train
-from qhn_core.training_state import TrainingState
+from qhn_core.training.history import HISTORY_COLUMNS, join_rows
+from qhn_core.training.loop import advance, train
+from qhn_core.training.state import TrainingState
 
 from .stored import bits
 from .zips import (

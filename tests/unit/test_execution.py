@@ -10,7 +10,7 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.execution import process_workers, run_chunk, shard_seeds, thread_workers, warm_up
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 
 LIBRARIES = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]

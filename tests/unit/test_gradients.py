@@ -26,7 +26,7 @@ from qhn_core.objectives.gradients import (
     shifted_regularizer_difference,
     shifted_values,
 )
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
 REGULARIZED = pytest.mark.parametrize("objective", ["elbo", "selbo"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qhn_core.jobs import Status
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 
 from .by_hand import assert_same_run, finish, small

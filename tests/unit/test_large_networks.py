@@ -12,12 +12,12 @@ from sklearn.metrics import accuracy_score, log_loss
 from qhn_core import RunConfig, cli, load_dataset, objective_gradient, objective_value, train
 from qhn_core.bits import bits_to_words
 from qhn_core.circuits.base import as_words, samples_shape
-from qhn_core.history import join_rows
 from qhn_core.kernels import networks
 from qhn_core.model.references import logistic_regression
 from qhn_core.model.scores import LargeProblem, Problem, build_problem, training_problem
-from qhn_core.training import advance, initial_state
-from qhn_core.training_state import merge_states
+from qhn_core.training.history import join_rows
+from qhn_core.training.loop import advance, initial_state
+from qhn_core.training.state import merge_states
 
 DIGITS = RunConfig(dataset="digits", n_hidden=2, shots=8, n_seeds=3, epochs=3, n_train_per_class=10)
 WIDE = RunConfig(n_hidden=8, shots=9, n_seeds=3, epochs=3)  # 2-8-1: 34 bits

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qhn_core.optimizer import ascend, decay_on_plateau
+from qhn_core.training.schedules import ascend, decay_on_plateau
 
 
 def test_a_step_goes_up_the_gradient_by_each_seeds_rate():

@@ -7,7 +7,7 @@ import pytest
 import qhn_core as qhn
 from qhn_core.paper import METHODS, Conventions, Study, all_conventions, paper_base
 from qhn_core.paper.study import BEYOND, beyond_configs, method_config, method_of, paper_configs
-from qhn_core.training import initial_state
+from qhn_core.training.loop import initial_state
 
 
 def test_every_method_of_section_iv_starts_from_the_same_angles():

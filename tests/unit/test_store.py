@@ -10,11 +10,11 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core import RunConfig
-from qhn_core.history import HISTORY_COLUMNS, join_rows, tidy
 from qhn_core.packing import StoredRun
 from qhn_core.store import RunStore
 from qhn_core.store_file import StoreError
-from qhn_core.training import advance, initial_state
+from qhn_core.training.history import HISTORY_COLUMNS, join_rows, tidy
+from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 
 from .stored import CONFIG, ask, bits, path_of, save

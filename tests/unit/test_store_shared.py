@@ -11,10 +11,10 @@ import threading
 import pytest
 
 from qhn_core import RunConfig, store_file
-from qhn_core.history import join_rows
 from qhn_core.packing import pack_rows, pack_state
 from qhn_core.store import RunStore
-from qhn_core.training import advance, initial_state
+from qhn_core.training.history import join_rows
+from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 
 from .stored import CONFIG, ask, bits, path_of, save

@@ -7,9 +7,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from qhn_core import train
-from qhn_core.history import join_rows
-from qhn_core.training import advance, initial_state
-from qhn_core.training_state import merge_states
+from qhn_core.training.history import join_rows
+from qhn_core.training.loop import advance, initial_state
+from qhn_core.training.state import merge_states
 
 from .training_runs import EVERY_RUN, RUNS, assert_same_rows, assert_same_state, of_seed, small, whole
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qhn_core import train, training
-from qhn_core.history import join_rows
-from qhn_core.training import advance, initial_state
+from qhn_core import train
+from qhn_core.training import loop
+from qhn_core.training.history import join_rows
+from qhn_core.training.loop import advance, initial_state
 
 from .training_runs import assert_same_rows, assert_same_state, small
 
@@ -67,7 +68,7 @@ def test_train_ends_where_only_one_shard_diverges(cores, monkeypatch):
         assert len(epochs) <= 3, "train goes on for ever"
 
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(training, "initial_state", lopsided_start)
+    monkeypatch.setattr(loop, "initial_state", lopsided_start)
     result = train(config, watch)
     assert epochs == [1, 2, 3]
     assert result.state.diverged_at.tolist() == [1, 0]

@@ -4,7 +4,7 @@ import pytest
 
 from qhn_core import RunConfig, train
 from qhn_core.model.scores import build_problem
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 from .training_runs import RUNS, small, whole
 

@@ -7,7 +7,7 @@ import pytest
 from qhn_core import mmd_squared_unbiased, objective_value, train
 from qhn_core.model.scores import build_problem
 from qhn_core.objectives import estimates
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 from .training_runs import RUNS, small
 

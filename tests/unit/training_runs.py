@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qhn_core import RunConfig
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 RUNS = {
     "sampled SELBO": {"objective": "selbo", "shots": 20},

@@ -12,7 +12,7 @@ import pytest
 
 from qhn_core import RunConfig
 from qhn_core.exchange import export_zip, import_zip
-from qhn_core.training import advance, initial_state
+from qhn_core.training.loop import advance, initial_state
 
 CONFIG = RunConfig(n_hidden=1, n_seeds=2, epochs=4, shots=3, seed=7)
 MEMBERS = {"about.json", "config.json", "history.csv", "history.parquet", "angles.npz", "state.npz"}

@@ -14,18 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qhn_core.annealing import at_epoch
 from qhn_core.bits import Float, Index
 from qhn_core.circuits.base import Draws, Keys, as_words, seed_keys
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.config import RunConfig
-from qhn_core.evaluation import summarize
-from qhn_core.history import Rows, join_rows, tidy
 from qhn_core.model.scores import AnyProblem, build_problem, training_problem
 from qhn_core.objectives.estimates import measure, objective_of
 from qhn_core.objectives.gradients import exact_gradient, sampled_gradient
-from qhn_core.optimizer import ascend, decay_on_plateau
-from qhn_core.training_state import TrainingState, merge_states
+from qhn_core.training.evaluation import summarize
+from qhn_core.training.history import Rows, join_rows, tidy
+from qhn_core.training.schedules import ascend, at_epoch, decay_on_plateau
+from qhn_core.training.state import TrainingState, merge_states
 
 LARGEST_ANGLE = 2.0**52
 """From here on neighbouring numbers are a radian apart: an angle means nothing any more."""
