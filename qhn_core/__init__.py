@@ -8,7 +8,7 @@ from qhn_core.circuits.ansatz import brickwork_circuit
 from qhn_core.circuits.divergences import correlator_spectrum, mmd_squared_to_uniform, mmd_squared_unbiased
 from qhn_core.circuits.simulators import available_simulators, get_simulator
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.landscape import LandscapeScan, scan_landscape
+from qhn_core.landscape.scanner import LandscapeScan, scan_landscape
 from qhn_core.model.datasets import Dataset, load_dataset
 from qhn_core.model.network import BinaryNetwork
 from qhn_core.objectives.gradients import objective_gradient

@@ -11,11 +11,10 @@ from qhn_core.circuits.simulators import get_simulator
 from qhn_core.config import RunConfig
 from qhn_core.figures import OBJECTIVE_COLORS, Figure, Trace
 from qhn_core.histogram_figures import histogram_figure
+from qhn_core.landscape.scan import LandscapeScan
+from qhn_core.landscape.shot_noise import SampledScan, mean_and_error
 from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import build_problem
-from qhn_core.sampled_scans import SampledScan, mean_and_error
-from qhn_core.scans import LandscapeScan
-from qhn_core.slopes import RULES, GradientField
 
 VIEW_SAMPLES = 200
 """Networks drawn for the decision boundary of a run without shots."""
@@ -146,47 +145,3 @@ def point_figures(config: RunConfig, angles: Float) -> tuple[Figure, Figure]:
     axes = plot_axes(problem)
     boundary = boundary_figure(problem, axes, decision_surfaces(problem, samples, int(q.argmax()), axes))
     return boundary, histogram_figure(problem, samples if config.shots else samples[:0], q)
-
-
-def rules_table(
-    field: GradientField,
-    sampled: SampledScan,
-    regularization: float | None = None,
-    bandwidth: float | None = None,
-) -> pd.DataFrame:
-    """How good each gradient rule is on the plane, by objective and rule; averages over the grid.
-
-    exact slope: mean length of what the rule gives without noise, nats per radian. cosine: of that with
-    the true slope. spread of one estimate: its standard deviation, root mean square over the grid and
-    both directions. mean error: length of the mean estimate minus the true slope.
-    """
-    rows = []
-    for objective in ("mle", "elbo", "selbo"):
-        own = (objective, regularization, bandwidth)
-        true = field.values("chain-rule", *own)
-        for rule in RULES:
-            exact = field.values(rule, *own)
-            estimates = sampled.slopes(rule, *own)
-            mean, error = mean_and_error(estimates)
-            spread = error * np.sqrt(estimates.shape[2])
-            rows.append(
-                {
-                    "objective": objective.upper(),
-                    "rule": rule,
-                    "exact slope": _length(exact).mean(),
-                    "cosine with the true slope": _cosine(exact, true),
-                    "spread of one estimate": np.sqrt((spread**2).mean()),
-                    "mean error": _length(mean - true).mean(),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _length(vectors: Float) -> Float:
-    return np.asarray(np.linalg.norm(vectors, axis=-1))
-
-
-def _cosine(a: Float, b: Float) -> float:
-    """Of two fields as two long vectors; NaN where one vanishes."""
-    size = np.linalg.norm(a) * np.linalg.norm(b)
-    return float((a * b).sum() / size) if size > 0 else float("nan")

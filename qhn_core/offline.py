@@ -9,9 +9,9 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from qhn_core.bits import Float
-from qhn_core.landscape import LandscapeScan
-from qhn_core.paths import TrainingPath
-from qhn_core.slopes import GradientField, Rule
+from qhn_core.landscape.gradient_field import GradientField, Rule
+from qhn_core.landscape.scanner import LandscapeScan
+from qhn_core.landscape.trajectories import TrainingPath
 
 ASSETS = Path(__file__).parents[1] / "assets"
 PAGE = """<!doctype html>

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.landscape import scan_in_stages
-from qhn_core.scans import LandscapeScan, pack_scan, scan_key, unpack_scan
+from qhn_core.landscape.scan import LandscapeScan, pack_scan, scan_key, unpack_scan
+from qhn_core.landscape.scanner import scan_in_stages
 from qhn_core.store_file import RunLostError, StoreError, StoreFile
 
 SAVE_SECONDS = 2.0

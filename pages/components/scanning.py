@@ -8,7 +8,7 @@ import streamlit as st
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.landscape import LandscapeScan, scan_in_stages, scan_key
+from qhn_core.landscape.scanner import LandscapeScan, scan_in_stages, scan_key
 from qhn_core.service import default_service
 from qhn_core.stored_scans import scan_with_store
 

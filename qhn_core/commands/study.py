@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from qhn_core.commands.options import add_config_options, add_plane_options, given_grid, given_plane
-from qhn_core.study import measure_planes, paired_differences, short_table
+from qhn_core.landscape.smoothness import measure_planes, paired_differences, short_table
 from qhn_core.sweep import grid
 
 TEXT = (

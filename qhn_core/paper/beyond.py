@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from qhn_core.comparisons import holm
 from qhn_core.config import RunConfig
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.statistics import holm
 from qhn_core.paper.study import BEYOND, GRADIENTS, method_of
 from qhn_core.paper.tables import check_score, compare
 

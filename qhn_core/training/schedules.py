@@ -1,4 +1,4 @@
-"""How η and λ move during training: plateau decay of η (Section IV, Table I), annealing of λ (Section III)."""
+"""How η and λ move during training: plateau decay (Section IV, Table I) and annealing (Section III)."""
 
 import math
 

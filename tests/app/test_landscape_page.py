@@ -6,8 +6,8 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.jobs import Status
-from qhn_core.paths import training_path
-from qhn_core.slopes import gradient_field
+from qhn_core.landscape.gradient_field import gradient_field
+from qhn_core.landscape.trajectories import training_path
 
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "3", "shots": "20"}
 CONFIG = qhn.RunConfig(n_hidden=1, epochs=6, n_seeds=3, shots=20)

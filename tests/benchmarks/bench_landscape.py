@@ -14,7 +14,7 @@ import qsimcirq
 
 import qhn_core as qhn
 from qhn_core.circuits.ansatz import parameter_resolver
-from qhn_core.landscape import scan_in_stages
+from qhn_core.landscape.scanner import scan_in_stages
 from qhn_core.model.scores import build_problem
 from tests.benchmarks.measure import median_seconds, row
 

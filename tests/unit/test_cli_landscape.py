@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qhn_core import LandscapeConfig, RunConfig, landscape, scan_landscape, train
+from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
 from qhn_core.cli import main
-from qhn_core.scans import load_scan, scan_table
+from qhn_core.landscape import scanner
+from qhn_core.landscape.scan import load_scan, scan_table
+from qhn_core.landscape.smoothness import measure_planes, paired_differences
 from qhn_core.store import RunStore
-from qhn_core.study import measure_planes, paired_differences
 
 CONFIG = RunConfig(n_hidden=1, epochs=3, regularization=7, n_seeds=2)
 OPTIONS = ["--n-hidden", "1", "--epochs", "3", "--n-seeds", "2", "--regularization", "7"]
@@ -40,7 +41,7 @@ def test_a_scan_is_stored_and_not_computed_again(home, capsys, monkeypatch, expe
     first = json.loads(capsys.readouterr().out)
     with RunStore(home) as store:
         assert store.load_scan(expected.key).entropy.tobytes() == expected.entropy.tobytes()
-    monkeypatch.setattr(landscape, "_points", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(scanner, "_points", lambda *arguments: 1 / 0)
     assert main(["landscape", *OPTIONS, "--resolution", "11", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == first
 

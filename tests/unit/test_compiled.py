@@ -4,7 +4,7 @@ import pytest
 
 from qhn_core import RunConfig
 from qhn_core.circuits.simulators.numba_states import Compiled
-from qhn_core.terms import PointEvaluator
+from qhn_core.landscape.point_terms import PointEvaluator
 
 
 @pytest.mark.parametrize("n_layers", [1, 2, 3, 4, 5])

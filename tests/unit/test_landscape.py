@@ -5,11 +5,12 @@ import numpy as np
 import oracles
 import pytest
 
-from qhn_core import LandscapeConfig, RunConfig, landscape, objective_value, scan_landscape
-from qhn_core.landscape import coarse_to_fine, scan_in_stages
+from qhn_core import LandscapeConfig, RunConfig, objective_value, scan_landscape
+from qhn_core.landscape import scanner
+from qhn_core.landscape.point_terms import PointEvaluator
+from qhn_core.landscape.scan import GRIDS
+from qhn_core.landscape.scanner import coarse_to_fine, scan_in_stages
 from qhn_core.model.scores import build_problem
-from qhn_core.scans import GRIDS
-from qhn_core.terms import PointEvaluator
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
 LAYERS = pytest.mark.parametrize("n_layers", [1, 2])
@@ -230,7 +231,7 @@ def test_a_scan_goes_on_only_from_its_own_start():
 
 def test_the_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     one = scanned(LandscapeConfig(resolution=31), n_layers=2)
-    monkeypatch.setattr(landscape, "threads_for", lambda config: 7)
+    monkeypatch.setattr(scanner, "threads_for", lambda config: 7)
     same_bits(one, scanned(LandscapeConfig(resolution=31), n_layers=2))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qhn_core.paper.statistics import holm, paired, standard_errors_apart
+from qhn_core.comparisons import holm, paired, standard_errors_apart
 
 
 def samples(seed, n):

@@ -3,9 +3,9 @@ import oracles
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
+from qhn_core.landscape.planes import nearest_copy, trained_optima, trajectory
+from qhn_core.landscape.trajectories import barriers, training_path
 from qhn_core.model.scores import build_problem
-from qhn_core.paths import barriers, training_path
-from qhn_core.planes import nearest_copy, trained_optima, trajectory
 
 CONFIG = RunConfig(n_hidden=1, epochs=9, n_seeds=3, regularization=4, bandwidth=1.3)
 

@@ -4,7 +4,7 @@ import pytest
 from scipy.linalg import eigh
 
 from qhn_core import LandscapeConfig, RunConfig, objective_gradient, objective_value, train
-from qhn_core.planes import choose_plane, hessian_eigenvectors, orthonormal, trajectory
+from qhn_core.landscape.planes import choose_plane, hessian_eigenvectors, orthonormal, trajectory
 
 CONFIG = RunConfig(n_hidden=1, n_layers=2, objective="elbo", regularization=5, shots=None, epochs=12)
 KINDS = ["random", "random-ry", "gates", "principal", "hessian", "gradient", "optima"]
@@ -139,7 +139,7 @@ def test_optima_on_one_line_or_in_one_point_still_have_a_plane(monkeypatch, move
     start = np.random.default_rng(5).normal(size=config.angle_shape)
     step = np.random.default_rng(6).normal(size=config.angle_shape)
     best = {name: start + moved.get(name, 0.0) * step for name in ("mle", "elbo", "selbo")}
-    monkeypatch.setattr("qhn_core.planes.trained_optima", lambda config, seed: best)
+    monkeypatch.setattr("qhn_core.landscape.planes.trained_optima", lambda config, seed: best)
     plane = choose_plane(config, LandscapeConfig(plane="optima"), start)
     assert plane.labels == labels
     gram = np.tensordot(plane.directions, plane.directions, ([1, 2, 3], [1, 2, 3]))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qhn_core.roughness import MEASURES, roughness
+from qhn_core.landscape.roughness import MEASURES, roughness
 
 AXIS = np.linspace(-np.pi, np.pi, 81)
 SPACING = AXIS[1] - AXIS[0]

@@ -6,9 +6,9 @@ import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, mmd_squared_unbiased, scan_landscape
 from qhn_core.kernels.hamming import distances_between, distances_within
+from qhn_core.landscape.gradient_field import RULES, coarse_points, gradient_field, live_steps
+from qhn_core.landscape.shot_noise import draws, mean_and_error, sample_landscape
 from qhn_core.model.scores import build_problem
-from qhn_core.sampled_scans import draws, mean_and_error, sample_landscape
-from qhn_core.slopes import RULES, coarse_points, gradient_field, live_steps
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
 

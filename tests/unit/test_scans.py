@@ -7,8 +7,8 @@ import oracles
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, stored_scans
-from qhn_core.landscape import scan_in_stages
-from qhn_core.scans import GRIDS, load_scan, pack_scan, save_scan, scan_table
+from qhn_core.landscape.scan import GRIDS, load_scan, pack_scan, save_scan, scan_table
+from qhn_core.landscape.scanner import scan_in_stages
 from qhn_core.store import RunStore
 from qhn_core.store_file import SCHEMA, StoreError
 from qhn_core.stored_scans import scan_with_store

@@ -3,8 +3,8 @@ import oracles
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, objective_gradient, scan_landscape
+from qhn_core.landscape.gradient_field import RULES, coarse_points, gradient_field, live_steps
 from qhn_core.model.scores import build_problem
-from qhn_core.slopes import RULES, coarse_points, gradient_field, live_steps
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
 

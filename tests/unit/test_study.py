@@ -4,8 +4,8 @@ import pytest
 from scipy import stats
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
-from qhn_core.roughness import MEASURES, roughness
-from qhn_core.study import SURFACE, measure_planes, paired_differences, short_table
+from qhn_core.landscape.roughness import MEASURES, roughness
+from qhn_core.landscape.smoothness import SURFACE, measure_planes, paired_differences, short_table
 
 CONFIG = RunConfig(n_hidden=1, epochs=4, n_seeds=3, likelihood="mean")
 PLANE = LandscapeConfig(plane="random-ry", resolution=11, seed=7)

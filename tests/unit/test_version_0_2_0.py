@@ -14,7 +14,7 @@ import pytest
 
 from qhn_core import RunConfig
 from qhn_core.exchange import import_zip
-from qhn_core.scans import GRIDS, load_scan
+from qhn_core.landscape.scan import GRIDS, load_scan
 from qhn_core.store import RunStore
 
 FOLDER = Path(__file__).parents[1] / "data" / "version_0_2_0"

@@ -10,9 +10,9 @@ from scipy.stats import wilcoxon
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.landscape import scan_landscape
-from qhn_core.roughness import MEASURES, roughness
-from qhn_core.scans import LandscapeScan
+from qhn_core.landscape.roughness import MEASURES, roughness
+from qhn_core.landscape.scan import LandscapeScan
+from qhn_core.landscape.scanner import scan_landscape
 from qhn_core.training.loop import train
 
 STRENGTHS = (0.01, 1.0, 10.0, 100.0)

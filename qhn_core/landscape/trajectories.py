@@ -9,9 +9,9 @@ import pandas as pd
 from qhn_core.bits import Float
 from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
-from qhn_core.planes import OBJECTIVES, nearest_copy, trained_optima, trajectory
-from qhn_core.scans import LandscapeScan
-from qhn_core.terms import PointEvaluator, PointTerms
+from qhn_core.landscape.planes import OBJECTIVES, nearest_copy, trained_optima, trajectory
+from qhn_core.landscape.point_terms import PointEvaluator, PointTerms
+from qhn_core.landscape.scan import LandscapeScan
 
 LINE_POINTS = 101
 

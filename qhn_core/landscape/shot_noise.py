@@ -8,16 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from qhn_core.bits import Float, Index
 from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
 from qhn_core.kernels.hamming import distances_between, distances_within
 from qhn_core.kernels.sampling import sample_table
+from qhn_core.landscape.gradient_field import (
+    RULES,
+    GradientField,
+    Rule,
+    coarse_points,
+    live_steps,
+    shift_signs,
+    slopes_at,
+)
+from qhn_core.landscape.point_terms import PointEvaluator, changed, threads_for
+from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.objectives.terms import Terms, log_likelihoods
-from qhn_core.scans import LandscapeScan
-from qhn_core.slopes import RULES, Rule, coarse_points, live_steps, shift_signs, slopes_at
-from qhn_core.terms import PointEvaluator, changed, threads_for
 
 MOST_SHOTS = 100_000
 """Of one circuit, in all repeats."""
@@ -185,3 +194,47 @@ def _measure(
     kl = np.array(n_bits * np.log(2) - entropy)
     expected = scores[measured].mean(axis=1)
     return expected, distances, kl, slope, chain, printed, *(-exact.entropy[rule] for rule in RULES)
+
+
+def rules_table(
+    field: GradientField,
+    sampled: SampledScan,
+    regularization: float | None = None,
+    bandwidth: float | None = None,
+) -> pd.DataFrame:
+    """How good each gradient rule is on the plane, by objective and rule; averages over the grid.
+
+    exact slope: mean length of what the rule gives without noise, nats per radian. cosine: of that with
+    the true slope. spread of one estimate: its standard deviation, root mean square over the grid and
+    both directions. mean error: length of the mean estimate minus the true slope.
+    """
+    rows = []
+    for objective in ("mle", "elbo", "selbo"):
+        own = (objective, regularization, bandwidth)
+        true = field.values("chain-rule", *own)
+        for rule in RULES:
+            exact = field.values(rule, *own)
+            estimates = sampled.slopes(rule, *own)
+            mean, error = mean_and_error(estimates)
+            spread = error * np.sqrt(estimates.shape[2])
+            rows.append(
+                {
+                    "objective": objective.upper(),
+                    "rule": rule,
+                    "exact slope": _length(exact).mean(),
+                    "cosine with the true slope": _cosine(exact, true),
+                    "spread of one estimate": np.sqrt((spread**2).mean()),
+                    "mean error": _length(mean - true).mean(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _length(vectors: Float) -> Float:
+    return np.asarray(np.linalg.norm(vectors, axis=-1))
+
+
+def _cosine(a: Float, b: Float) -> float:
+    """Of two fields as two long vectors; NaN where one vanishes."""
+    size = np.linalg.norm(a) * np.linalg.norm(b)
+    return float((a * b).sum() / size) if size > 0 else float("nan")

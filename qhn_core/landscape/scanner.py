@@ -10,10 +10,10 @@ import pandas as pd
 
 from qhn_core.bits import Float, Index
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.planes import choose_plane
-from qhn_core.roughness import roughness
-from qhn_core.scans import GRIDS, LandscapeScan, load_scan, save_scan, scan_key, scan_table
-from qhn_core.terms import PointEvaluator, PointTerms, threads_for
+from qhn_core.landscape.planes import choose_plane
+from qhn_core.landscape.point_terms import PointEvaluator, PointTerms, threads_for
+from qhn_core.landscape.roughness import roughness
+from qhn_core.landscape.scan import GRIDS, LandscapeScan, load_scan, save_scan, scan_key, scan_table
 
 __all__ = [
     "LandscapeScan",

@@ -15,9 +15,9 @@ from scipy.ndimage import distance_transform_edt
 from qhn_core.archives import read_members
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.landscape.planes import Plane
+from qhn_core.landscape.point_terms import PointTerms
 from qhn_core.packing import current_versions
-from qhn_core.planes import Plane
-from qhn_core.terms import PointTerms
 
 GRIDS = ("expected_log_likelihood", "expected_test_log_likelihood", "entropy", "correlators")
 FORMAT = 1

@@ -17,9 +17,9 @@ from qhn_core.circuits.divergences import correlator_spectrum, correlator_weight
 from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
+from qhn_core.landscape.point_terms import PointEvaluator, changed, threads_for
+from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.objectives.terms import Terms
-from qhn_core.scans import LandscapeScan
-from qhn_core.terms import PointEvaluator, changed, threads_for
 
 Rule = Literal["chain-rule", "algorithm-1"]
 RULES: tuple[Rule, Rule] = ("chain-rule", "algorithm-1")
