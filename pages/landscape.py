@@ -14,11 +14,11 @@ from pages.components.session import shown_job, start
 from pages.components.views import landscape
 from pages.components.wanted import want
 from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.figures.landscape_page import caption, landscape_html, view_data
 from qhn_core.jobs import Job
 from qhn_core.landscape.gradient_field import RULES, Rule
 from qhn_core.landscape.scanner import LandscapeScan, save_scan, scan_table
 from qhn_core.model.capacity import MOST_TABLE_BITS, has_tables, largest_network
-from qhn_core.offline import caption, landscape_html, view_data
 from qhn_core.service import default_service
 
 PATIENCE_SECONDS = 120

@@ -9,7 +9,7 @@ from pages.components.recomputing import chosen_results, show_progress
 from pages.components.session import start
 from pages.components.wanted import want_config
 from qhn_core.config import RunConfig
-from qhn_core.figures import Figure
+from qhn_core.figures.style import Figure
 from qhn_core.paper import (
     METHODS,
     Conventions,

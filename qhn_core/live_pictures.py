@@ -5,13 +5,18 @@ from typing import Any
 import numpy as np
 
 from qhn_core.bits import Float, Index, words_to_bits
-from qhn_core.boundary_figures import boundary_figure
 from qhn_core.circuits.base import Draws, as_words, seed_keys
 from qhn_core.circuits.simulators import get_simulator
-from qhn_core.figures import Figure
-from qhn_core.histogram_figures import histogram_figure
+from qhn_core.figures.boundary import boundary_figure
+from qhn_core.figures.histogram import histogram_figure
+from qhn_core.figures.sampled_networks import (
+    Measured,
+    networks_figure,
+    prediction_surfaces,
+    predictions_figure,
+)
+from qhn_core.figures.style import Figure
 from qhn_core.jobs import Job
-from qhn_core.large_figures import Measured, networks_figure, prediction_surfaces, predictions_figure
 from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import AnyProblem, LargeProblem, Problem
 from qhn_core.training.state import TrainingState

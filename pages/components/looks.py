@@ -10,12 +10,12 @@ from pages.components.session import start
 from pages.components.wanted import want, want_config
 from qhn_core.bits import Float
 from qhn_core.config import Objective, RunConfig
-from qhn_core.figures import Figure
+from qhn_core.figures.landscape import path_figure, point_figures, sampled_figure
+from qhn_core.figures.style import Figure
 from qhn_core.landscape.gradient_field import GradientField, gradient_field
 from qhn_core.landscape.scanner import LandscapeScan, roughness_table
 from qhn_core.landscape.shot_noise import SampledScan, rules_table, sample_landscape
 from qhn_core.landscape.trajectories import TrainingPath, barriers, training_path
-from qhn_core.landscape_figures import path_figure, point_figures, sampled_figure
 
 GRID = 11
 """Points along a side where gradients are computed: two circuits an angle and point."""

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from qhn_core.config import FlatDatasetName
-from qhn_core.figures import CLASS_COLORS
+from qhn_core.figures.style import CLASS_COLORS
 from qhn_core.model.datasets import load_dataset
 
 SIDE = 100

@@ -16,8 +16,8 @@ from qhn_core.bench.growth import (
     Point,
     slope,
 )
-from qhn_core.figures import OBJECTIVE_COLORS, PIN_COLORS, RATE_COLOR, Figure, Trace
-from qhn_core.paper.html import Body
+from qhn_core.figures.html import Body
+from qhn_core.figures.style import OBJECTIVE_COLORS, PIN_COLORS, RATE_COLOR, Figure, Trace
 
 LEAST_QUBITS, LEAST_LAYERS = 14, 3
 """From here on exponents are fitted, see `growth.TEXT`."""

@@ -19,8 +19,8 @@ from qhn_core.commands.options import (
 )
 from qhn_core.commands.train import train_with_progress
 from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.figures.landscape_page import caption, landscape_html, view_data
 from qhn_core.landscape.scanner import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
-from qhn_core.offline import caption, landscape_html, view_data
 from qhn_core.store import RunStore
 from qhn_core.store_file import StoreError
 from qhn_core.stored_scans import scan_with_store

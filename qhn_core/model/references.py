@@ -37,6 +37,7 @@ def exhaustive_search(problem: Problem) -> tuple[int, Scores]:
 
     Several bitstrings can be the same function (hidden neurons swap); the first is named.
 
+    >>> from qhn_core.config import RunConfig
     >>> from qhn_core.model.scores import build_problem
     >>> exhaustive_search(build_problem(RunConfig()))[1].test_accuracy > 0.95
     True

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qhn_core.figures import (
+from qhn_core.figures.style import (
     CLASS_COLORS,
     LIKELIHOOD_COLOR,
     OBJECTIVE_COLORS,

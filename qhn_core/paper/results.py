@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from qhn_core.config import LandscapeConfig, RunConfig, explain
-from qhn_core.figures import over_seeds
+from qhn_core.figures.style import over_seeds
 from qhn_core.landscape.scanner import roughness_table, scan_landscape
 from qhn_core.model.references import exhaustive_search
 from qhn_core.model.scores import SCORES, build_problem

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import expect
 
 import qhn_core as qhn
+from qhn_core.figures.landscape_page import landscape_html, view_data
 from qhn_core.landscape.gradient_field import gradient_field
-from qhn_core.offline import landscape_html, view_data
 from tests import SECONDS
 
 from .conftest import path_to

@@ -4,7 +4,7 @@ import cirq
 import oracles
 import pytest
 
-from qhn_core.circuit_drawing import circuit_svg
+from qhn_core.figures.circuit import circuit_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 SIZES = pytest.mark.parametrize(("n", "layers"), [(2, 1), (6, 1), (6, 3), (14, 2)])

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 import pytest
 
 import qhn_core as qhn
-from qhn_core.boundary_figures import boundary_figure
-from qhn_core.curve_figures import gradient_figure, objective_figure
-from qhn_core.figures import over_seeds
-from qhn_core.histogram_figures import histogram_figure
+from qhn_core.figures.boundary import boundary_figure
+from qhn_core.figures.curves import gradient_figure, objective_figure
+from qhn_core.figures.histogram import histogram_figure
+from qhn_core.figures.style import over_seeds
 from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import build_problem
 

@@ -4,10 +4,10 @@ import plotly.graph_objects as go
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
+from qhn_core.figures.landscape import path_figure, point_figures, sampled_figure
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.landscape.shot_noise import rules_table, sample_landscape
 from qhn_core.landscape.trajectories import training_path
-from qhn_core.landscape_figures import path_figure, point_figures, sampled_figure
 
 CONFIG = RunConfig(n_hidden=1, epochs=5, shots=20, regularization=3.0)
 

@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 import qhn_core as qhn
-from qhn_core import large_figures
 from qhn_core.bits import words_to_bits
 from qhn_core.execution import run_chunk, shard_seeds
+from qhn_core.figures import sampled_networks
 from qhn_core.jobs import Job, Status
 from qhn_core.live import message_text
 
@@ -169,7 +169,7 @@ def test_digits_are_drawn_on_the_colour_of_their_prediction():
     mean, deviation, single, ink = traces(message, "boundary")
     data = qhn.load_dataset("digits", n_train_per_class=10)
     top = most_probable(job.state.angles[1, 0, 0])
-    rows, columns = large_figures.ROWS, large_figures.COLUMNS
+    rows, columns = sampled_networks.ROWS, sampled_networks.COLUMNS
     assert np.shape(mean["z"]) == (2 * rows, columns)
     for row, column in ((0, 0), (1, 3), (rows, 0), (2 * rows - 1, columns - 1)):
         label, place = divmod(row * columns + column, rows * columns)

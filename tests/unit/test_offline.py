@@ -8,11 +8,11 @@ import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
 from qhn_core.cli import main
+from qhn_core.figures.landscape_page import caption, landscape_html, view_data
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.landscape.roughness import roughness
 from qhn_core.landscape.scanner import roughness_table
 from qhn_core.landscape.trajectories import training_path
-from qhn_core.offline import caption, landscape_html, view_data
 
 CONFIG = RunConfig(n_hidden=1, epochs=3, regularization=7, n_seeds=2)
 PLANE = LandscapeConfig(resolution=11)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from qhn_core.bits import Float
-from qhn_core.figures import CLASS_COLORS, Figure, Trace
+from qhn_core.figures.style import CLASS_COLORS, Figure, Trace
 from qhn_core.model.scores import LargeProblem, Problem
 
 PREDICTION_SCALE = [[0.0, CLASS_COLORS[0]], [0.5, "#F7F7F5"], [1.0, CLASS_COLORS[1]]]

@@ -7,10 +7,10 @@ from math import isqrt
 import numpy as np
 
 from qhn_core.bits import Bits, Float, Index
-from qhn_core.boundary_figures import boundary_figure, prediction_heatmaps
 from qhn_core.circuits.closed_form import most_probable_bits, product_probability
-from qhn_core.figures import Figure
-from qhn_core.histogram_figures import BITSTRINGS_SHOWN, bars_figure
+from qhn_core.figures.boundary import boundary_figure, prediction_heatmaps
+from qhn_core.figures.histogram import BITSTRINGS_SHOWN, bars_figure
+from qhn_core.figures.style import Figure
 from qhn_core.model.network import BinaryNetwork
 from qhn_core.model.predictions import plot_axes, predictions
 from qhn_core.model.scores import LargeProblem

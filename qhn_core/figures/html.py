@@ -7,7 +7,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from qhn_core.figures import Figure
+from qhn_core.figures.style import Figure
 
 PAGE = """<!doctype html>
 <html lang="en">

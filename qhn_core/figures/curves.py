@@ -3,7 +3,7 @@
 from typing import Any
 
 from qhn_core.config import RunConfig
-from qhn_core.figures import (
+from qhn_core.figures.style import (
     LIKELIHOOD_COLOR,
     OBJECTIVE_COLORS,
     PIN_COLORS,

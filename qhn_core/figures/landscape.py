@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.bits import Float
-from qhn_core.boundary_figures import boundary_figure
 from qhn_core.circuits.simulators import get_simulator
 from qhn_core.config import RunConfig
-from qhn_core.figures import OBJECTIVE_COLORS, Figure, Trace
-from qhn_core.histogram_figures import histogram_figure
+from qhn_core.figures.boundary import boundary_figure
+from qhn_core.figures.histogram import histogram_figure
+from qhn_core.figures.style import OBJECTIVE_COLORS, Figure, Trace
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.shot_noise import SampledScan, mean_and_error
 from qhn_core.model.predictions import decision_surfaces, plot_axes

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from qhn_core.bits import Bits, Float, Index, index_to_bits
-from qhn_core.figures import Figure, Trace
+from qhn_core.figures.style import Figure, Trace
 from qhn_core.model.network import BinaryNetwork
 from qhn_core.model.scores import Problem
 

@@ -1,0 +1,1 @@
+"""Plotly figures and web pages, as plain dictionaries and text."""
