@@ -4,10 +4,10 @@ import streamlit as st
 
 from pages.components.session import session_id, show
 from pages.components.wanted import want_config
-from qhn_core.exchange import export_zip, import_zip
 from qhn_core.live import MOST_PINS
 from qhn_core.service import default_service
-from qhn_core.store import RunInfo, RunStore
+from qhn_core.storage.run_zip import export_zip, import_zip
+from qhn_core.storage.runs import RunInfo, RunStore
 
 # The long one is the last: a narrow window cuts that, and no number.
 COLUMNS = {

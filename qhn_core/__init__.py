@@ -8,14 +8,15 @@ from qhn_core.circuits.ansatz import brickwork_circuit
 from qhn_core.circuits.divergences import correlator_spectrum, mmd_squared_to_uniform, mmd_squared_unbiased
 from qhn_core.circuits.simulators import available_simulators, get_simulator
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.landscape.scanner import LandscapeScan, scan_landscape
+from qhn_core.landscape.scan import LandscapeScan
+from qhn_core.landscape.scanner import scan_landscape
 from qhn_core.model.datasets import Dataset, load_dataset
 from qhn_core.model.network import BinaryNetwork
 from qhn_core.objectives.gradients import objective_gradient
 from qhn_core.objectives.terms import objective_value
 from qhn_core.training.loop import RunResult, train
+from qhn_core.versions import __version__
 
-__version__ = "0.2.0"
 __all__ = [
     "BinaryNetwork",
     "Dataset",
@@ -23,6 +24,7 @@ __all__ = [
     "LandscapeScan",
     "RunConfig",
     "RunResult",
+    "__version__",
     "available_simulators",
     "brickwork_circuit",
     "correlator_spectrum",

@@ -18,7 +18,7 @@ from qhn_core.commands import (
 )
 from qhn_core.config import explain
 from qhn_core.paper.command import add_command as add_reproduce
-from qhn_core.store_file import StoreError
+from qhn_core.storage.database import StoreError
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,7 +1,6 @@
 """What a run and a landscape are, in full: validated, frozen, with a content hash as identity."""
 
 import hashlib
-import secrets
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -27,13 +26,6 @@ NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0,
 Count = Annotated[int, Field(ge=1)]
 Gate = tuple[Annotated[int, Field(ge=0)], Literal[0, 1], Annotated[int, Field(ge=0)]]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-def new_run_id() -> str:
-    """An id that can't be guessed, and that a command line does not take for an option."""
-    while (run_id := secrets.token_urlsafe(12)).startswith("-"):
-        pass
-    return run_id
 
 
 class _Config(BaseModel):

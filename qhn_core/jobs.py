@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from qhn_core.bits import Index
-from qhn_core.config import RunConfig, new_run_id
+from qhn_core.config import RunConfig
 from qhn_core.model.capacity import (
     BYTES_PER_NETWORK,
     MOST_TABLE_BITS,
@@ -16,6 +16,7 @@ from qhn_core.model.capacity import (
     tables_gb,
     way_out,
 )
+from qhn_core.storage.run_record import new_run_id
 from qhn_core.training.history import Rows, join_rows, tidy
 from qhn_core.training.loop import RunResult
 from qhn_core.training.state import TrainingState, merge_states

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from qhn_core.execution import Workers, shard_seeds
 from qhn_core.jobs import FINAL, MOVING, Job, Status, restored
 from qhn_core.scheduler import Scheduler
-from qhn_core.store import RunStore
-from qhn_core.store_file import RunLostError, StoreError
+from qhn_core.storage.database import RunLostError, StoreError
+from qhn_core.storage.runs import RunStore
 from qhn_core.training.history import join_rows
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from qhn_core.execution import Workers, choose_workers, epoch_seconds, shard_see
 from qhn_core.jobs import MOVING, Job, Limits, ServerFullError, Status, about
 from qhn_core.keeping import Keeper
 from qhn_core.model.capacity import check_memory, has_tables
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError
+from qhn_core.storage.database import StoreError
+from qhn_core.storage.runs import RunStore
 
 ANOTHER_SERVER = (
     "Another server uses %s. Both keep their runs there; this one leaves those of the other as they are. "

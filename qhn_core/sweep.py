@@ -12,7 +12,7 @@ from qhn_core.config import RunConfig
 from qhn_core.execution import Workers
 from qhn_core.jobs import Job, Limits, Status
 from qhn_core.service import JobService
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from qhn_core.training.evaluation import last_epochs
 from qhn_core.training.history import tidy
 

@@ -13,7 +13,8 @@ from qhn_core.config import Objective, RunConfig
 from qhn_core.figures.landscape import path_figure, point_figures, sampled_figure
 from qhn_core.figures.style import Figure
 from qhn_core.landscape.gradient_field import GradientField, gradient_field
-from qhn_core.landscape.scanner import LandscapeScan, roughness_table
+from qhn_core.landscape.scan import LandscapeScan
+from qhn_core.landscape.scanner import roughness_table
 from qhn_core.landscape.shot_noise import SampledScan, rules_table, sample_landscape
 from qhn_core.landscape.trajectories import TrainingPath, barriers, training_path
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import qhn_core
 from qhn_core.bench import growth, growth_report
 from qhn_core.bench.race import TOOLS, Line, installed, race
+from qhn_core.versions import __version__
 
 TEXT = (
     "Time the same work here and by every installed peer, in one run; answers are compared before times. "
@@ -103,7 +103,7 @@ def _grow(html: Path, json_file: Path | None) -> int:
     for option, file in (("growth", html), ("json", json_file)):  # now, not after minutes
         if file is not None and (file.is_dir() or not file.parent.is_dir()):
             raise ValueError(f"{option}={str(file)!r}: needed is a file in a folder that exists")
-    machine = f"qhn_core {qhn_core.__version__}, {os.cpu_count()} cores"
+    machine = f"qhn_core {__version__}, {os.cpu_count()} cores"
     print(machine, *growth.TEXT, "", sep="\n", flush=True)
     points = []
     for point in growth.measure():

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-import qhn_core
 from qhn_core.bench.work import Exact, Inputs, Sampled
 from qhn_core.objectives.gradients import value_and_gradient
 from qhn_core.training.loop import initial_state, train
+from qhn_core.versions import __version__
 
 SEEDS_PER_CORE = 8
 
@@ -43,7 +43,7 @@ class Ours:
 
     def __init__(self) -> None:
         self.settings = (
-            f"qhn_core {qhn_core.__version__}, double precision, {os.cpu_count()} cores; the sampled "
+            f"qhn_core {__version__}, double precision, {os.cpu_count()} cores; the sampled "
             "work is training itself, with everything else that it does"
         )
 

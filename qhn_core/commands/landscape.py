@@ -20,10 +20,12 @@ from qhn_core.commands.options import (
 from qhn_core.commands.train import train_with_progress
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
-from qhn_core.landscape.scanner import LandscapeScan, roughness_table, save_scan, scan_in_stages, scan_table
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError
-from qhn_core.stored_scans import scan_with_store
+from qhn_core.landscape.scan import LandscapeScan, scan_table
+from qhn_core.landscape.scanner import roughness_table, scan_in_stages
+from qhn_core.storage.database import StoreError
+from qhn_core.storage.runs import RunStore
+from qhn_core.storage.scan_file import save_scan
+from qhn_core.storage.scans import scan_with_store
 
 TEXT = "Train, scan a plane through the best seed's theta*, and say how rough each surface is."
 

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qhn_core.exchange import export_zip, import_zip
-from qhn_core.store import RunStore
+from qhn_core.storage.run_zip import export_zip, import_zip
+from qhn_core.storage.runs import RunStore
 
 TEXT = "List, show, export, import and delete stored runs."
 

@@ -11,7 +11,7 @@ from qhn_core.commands import FAILED
 from qhn_core.commands.options import add_config_options, add_json_option, given_grid
 from qhn_core.execution import choose_workers
 from qhn_core.jobs import Status
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from qhn_core.sweep import grid, run_sweep, sweep_table
 
 TEXT = (

@@ -14,7 +14,7 @@ from qhn_core.circuits.simulators import get_simulator
 from qhn_core.commands import FAILED
 from qhn_core.commands.options import add_config_options, add_json_option, given_config
 from qhn_core.config import RunConfig
-from qhn_core.exchange import save_run
+from qhn_core.storage.run_zip import save_run
 from qhn_core.training.history import Rows
 from qhn_core.training.loop import RunResult, train
 from qhn_core.training.state import TrainingState

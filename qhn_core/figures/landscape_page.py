@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from qhn_core.bits import Float
 from qhn_core.landscape.gradient_field import GradientField, Rule
-from qhn_core.landscape.scanner import LandscapeScan
+from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.trajectories import TrainingPath
 
 ASSETS = Path(__file__).parents[1] / "assets"

@@ -13,18 +13,7 @@ from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape.planes import choose_plane
 from qhn_core.landscape.point_terms import PointEvaluator, PointTerms, threads_for
 from qhn_core.landscape.roughness import roughness
-from qhn_core.landscape.scan import GRIDS, LandscapeScan, load_scan, save_scan, scan_key, scan_table
-
-__all__ = [
-    "LandscapeScan",
-    "load_scan",
-    "roughness_table",
-    "save_scan",
-    "scan_in_stages",
-    "scan_key",
-    "scan_landscape",
-    "scan_table",
-]
+from qhn_core.landscape.scan import GRIDS, LandscapeScan, scan_key
 
 MARGIN = 1.4
 """A plane with named points is at least so much wider than they reach."""

@@ -22,8 +22,8 @@ from qhn_core.execution import leave_with_parent, run_chunk, spawn_context, thre
 from qhn_core.jobs import ServerFullError, Status
 from qhn_core.paper.results import save_results
 from qhn_core.paper.run import FailedRunsError, Study, run_study
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError, default_folder
+from qhn_core.storage.database import StoreError, default_folder
+from qhn_core.storage.runs import RunStore
 
 LOWEST_PRIORITY = 19
 TRIAL_EPOCHS = 3

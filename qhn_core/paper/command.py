@@ -15,7 +15,7 @@ from qhn_core.paper.results import PaperResults, save_results
 from qhn_core.paper.run import FailedRunsError, Study, run_study
 from qhn_core.paper.study import BEYOND, DATASETS, GRADIENTS, LIKELIHOODS, paper_base
 from qhn_core.paper.tables import orderings, readings
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 
 TEXT = (
     "Run Section IV of the paper under every convention that it leaves open, and lay ours beside the "

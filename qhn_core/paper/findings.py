@@ -15,8 +15,8 @@ from qhn_core.paper.tables import frame, orderings, readings, regularizer_effect
 
 ZERO_GRADIENT_COMMAND = """python -c "
 import numpy as np, qhn_core as qhn
-from qhn_core.divergences import kl_to_uniform
-from qhn_core.gradients import shifted_angles
+from qhn_core.circuits.divergences import kl_to_uniform
+from qhn_core.objectives.gradients import shifted_angles
 angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (5, 1, 2, 14))
 q = qhn.get_simulator('cirq').probabilities(shifted_angles(angles).reshape(-1, 1, 2, 14))
 plus, minus = 1000 * kl_to_uniform(q).reshape(-1, 2).T

@@ -9,7 +9,6 @@ import pandas as pd
 from qhn_core.config import RunConfig
 from qhn_core.execution import Workers
 from qhn_core.jobs import Job, Status
-from qhn_core.packing import current_versions
 from qhn_core.paper.cost import Meter
 from qhn_core.paper.results import (
     About,
@@ -30,8 +29,9 @@ from qhn_core.paper.study import (
     method_config,
     paper_configs,
 )
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from qhn_core.sweep import run_sweep
+from qhn_core.versions import current_versions
 
 
 class FailedRunsError(RuntimeError):

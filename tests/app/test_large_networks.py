@@ -5,10 +5,10 @@ import json
 import pytest
 
 import qhn_core as qhn
-from qhn_core.exchange import export_zip, import_zip
 from qhn_core.jobs import Status
 from qhn_core.live import message_text
-from qhn_core.store import RunStore
+from qhn_core.storage.run_zip import export_zip, import_zip
+from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 
 DIGITS = {"dataset": "digits", "n_hidden": "1", "epochs": "2", "n_seeds": "2", "shots": "10"}

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from qhn_core.jobs import MOVING
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from tests.service.browserless import AppServer, Session, child_processes, events, is_running
 
 GRACE_SECONDS = 5

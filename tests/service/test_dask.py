@@ -14,7 +14,7 @@ import pytest
 from qhn_core import execution, sweep
 from qhn_core.execution import choose_workers, thread_workers
 from qhn_core.service import JobService
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from qhn_core.sweep import grid, run_sweep
 from tests import SECONDS
 

@@ -14,7 +14,7 @@ from pages.components import routes
 from qhn_core import live, live_status, scheduler
 from qhn_core.execution import thread_workers
 from qhn_core.jobs import Status
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 
 from .helpers import assert_whole, small, until

@@ -13,7 +13,7 @@ import pytest
 from qhn_core import scheduler, service
 from qhn_core.execution import thread_workers
 from qhn_core.jobs import Status
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from qhn_core.sweep import run_sweep
 from tests import SECONDS
 

@@ -24,7 +24,7 @@ from qhn_core.execution import Workers, process_workers
 from qhn_core.jobs import MOVING, ServerFullError, Status
 from qhn_core.scheduler import LOST_CHUNKS_ALLOWED
 from qhn_core.service import JobService
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 
 from .deadly import be_there_until_killed, kill_own_worker

@@ -10,8 +10,8 @@ from qhn_core import execution, scheduler, sweep
 from qhn_core import service as service_module
 from qhn_core.jobs import MOVING, Limits, ServerFullError, Status
 from qhn_core.service import JobService
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError
+from qhn_core.storage.database import StoreError
+from qhn_core.storage.runs import RunStore
 from tests.diverging import HALF_DIVERGES, lower_the_bound
 
 from .helpers import Hand, assert_on_course, assert_whole, settle, small, until

@@ -5,7 +5,7 @@ import sys
 from qhn_core.config import RunConfig
 from qhn_core.execution import process_workers
 from qhn_core.service import JobService
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 
 if __name__ == "__main__":
     service = JobService(process_workers(1), RunStore())

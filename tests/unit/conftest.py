@@ -6,7 +6,7 @@ from qhn_core import scheduler, sweep
 from qhn_core.commands import sweep as sweep_command
 from qhn_core.execution import Workers, thread_workers
 from qhn_core.service import JobService
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from qhn_core.training.loop import advance, initial_state
 
 from .by_hand import ByHand

@@ -7,9 +7,10 @@ import pytest
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
 from qhn_core.cli import main
 from qhn_core.landscape import scanner
-from qhn_core.landscape.scan import load_scan, scan_table
+from qhn_core.landscape.scan import scan_table
 from qhn_core.landscape.smoothness import measure_planes, paired_differences
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
+from qhn_core.storage.scan_file import load_scan
 
 CONFIG = RunConfig(n_hidden=1, epochs=3, regularization=7, n_seeds=2)
 OPTIONS = ["--n-hidden", "1", "--epochs", "3", "--n-seeds", "2", "--regularization", "7"]

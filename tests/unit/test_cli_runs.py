@@ -8,7 +8,7 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.execution import run_chunk
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 
 from .sweeps import run, small, swept
 

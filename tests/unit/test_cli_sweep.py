@@ -4,8 +4,8 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.commands import sweep as sweep_command
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError
+from qhn_core.storage.database import StoreError
+from qhn_core.storage.runs import RunStore
 
 from .sweeps import SMALL, has_simulator, run, small, swept
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from qhn_core import RunConfig
-from qhn_core.exchange import export_zip, import_zip, save_run
-from qhn_core.packing import state_layout
+from qhn_core.storage.run_record import state_layout
+from qhn_core.storage.run_zip import export_zip, import_zip, save_run
 from qhn_core.training.history import HISTORY_COLUMNS, join_rows
 from qhn_core.training.loop import advance, train
 from qhn_core.training.state import TrainingState

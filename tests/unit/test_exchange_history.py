@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qhn_core.exchange import import_zip
+from qhn_core.storage.run_zip import import_zip
 from qhn_core.training.history import HISTORY_COLUMNS
 
 from .zips import edit_csv, peak_of_refusing, refused, rezip, swap, unzip, with_json, with_state

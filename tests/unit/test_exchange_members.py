@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from qhn_core.archives import pack_arrays
-from qhn_core.packing import state_layout
+from qhn_core.storage.run_record import state_layout
+from qhn_core.storage.safe_zip import pack_arrays
 
 from .zips import (
     CONFIG,

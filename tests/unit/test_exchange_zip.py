@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qhn_core.exchange import import_zip
-from qhn_core.packing import state_layout
+from qhn_core.storage.run_record import state_layout
+from qhn_core.storage.run_zip import import_zip
 
 from .stored import bits
 from .zips import CONFIG, GOOD, MEMBERS, peak_of_refusing, refused, rezip, swap, trained, unzip

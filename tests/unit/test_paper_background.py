@@ -13,7 +13,7 @@ from qhn_core.jobs import ServerFullError, Status
 from qhn_core.paper import Study, load_results, paper_base, run_study
 from qhn_core.paper import background as module
 from qhn_core.paper.background import Background, computed_here, results_folder, seconds_to_compute
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 
 BASE = qhn.RunConfig(n_hidden=1, n_seeds=2, epochs=400, shots=20)
 STUDY = Study(BASE, ("moons",), ("chain-rule",), ("sum",))

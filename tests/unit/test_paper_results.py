@@ -24,7 +24,7 @@ from qhn_core.paper import (
 from qhn_core.paper.results import SHIPPED
 from qhn_core.paper.run import FailedRunsError
 from qhn_core.paper.study import NETWORKS
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 
 BASE = qhn.RunConfig(n_hidden=1, n_seeds=4, epochs=6, shots=20, seed=2)
 STUDY = Study(BASE, ("moons", "gaussian"), gradients=("chain-rule",), parts=("layers",), beyond_seeds=2)

@@ -6,12 +6,13 @@ import numpy as np
 import oracles
 import pytest
 
-from qhn_core import LandscapeConfig, RunConfig, scan_landscape, stored_scans
-from qhn_core.landscape.scan import GRIDS, load_scan, pack_scan, save_scan, scan_table
+from qhn_core import LandscapeConfig, RunConfig, scan_landscape
+from qhn_core.landscape.scan import GRIDS, scan_table
 from qhn_core.landscape.scanner import scan_in_stages
-from qhn_core.store import RunStore
-from qhn_core.store_file import SCHEMA, StoreError
-from qhn_core.stored_scans import scan_with_store
+from qhn_core.storage.database import SCHEMA, StoreError
+from qhn_core.storage.runs import RunStore
+from qhn_core.storage.scan_file import load_scan, pack_scan, save_scan
+from qhn_core.storage.scans import scan_with_store
 
 CONFIG = RunConfig(n_hidden=1, epochs=5, regularization=3.0, bandwidth=1.1)
 PLANE = LandscapeConfig(resolution=11, plane="optima")
@@ -147,7 +148,7 @@ def test_the_store_keeps_scans(tmp_path, store, scan, partial):
 
 def test_old_scans_make_room_for_new_ones(monkeypatch, store, scan):
     size = len(pack_scan(scan))
-    monkeypatch.setattr(stored_scans, "MAX_SCANS_BYTES", int(2.5 * size))
+    monkeypatch.setattr("qhn_core.storage.scans.MAX_SCANS_BYTES", int(2.5 * size))
     scans = [type(scan)(**{**vars(scan), "seed_row": k}) for k in range(4)]
     for one in (*scans[:2], scans[0], *scans[2:]):  # the first is renewed
         store.save_scan(one)
@@ -214,7 +215,7 @@ def test_a_stopped_scan_goes_on_from_the_store(monkeypatch, store, scan, partial
             raise AssertionError("iterated on after it was closed")
         yield from scan_in_stages(*arguments)
 
-    monkeypatch.setattr("qhn_core.stored_scans.scan_in_stages", stages)
+    monkeypatch.setattr("qhn_core.storage.scans.scan_in_stages", stages)
     first = scan_with_store(store, CONFIG, PLANE, ANGLES, 2)
     next(first)
     assert store.load_scan(scan.key) is None  # not every stage is worth a write

@@ -10,9 +10,9 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core import RunConfig
-from qhn_core.packing import StoredRun
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError
+from qhn_core.storage.database import StoreError
+from qhn_core.storage.run_record import StoredRun
+from qhn_core.storage.runs import RunStore
 from qhn_core.training.history import HISTORY_COLUMNS, join_rows, tidy
 from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qhn_core import store_file
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError, default_folder
+from qhn_core.storage import database
+from qhn_core.storage.database import StoreError, default_folder
+from qhn_core.storage.runs import RunStore
 
 from .stored import CONFIG, ask, bits, path_of, save
 
@@ -156,7 +156,7 @@ def test_no_home(monkeypatch):
     def fail():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(store_file, "default_folder", fail)
+    monkeypatch.setattr(database, "default_folder", fail)
     with pytest.raises(StoreError, match=r"no folder for the runs.*Set QHN_HOME"):
         RunStore()
 
@@ -186,8 +186,8 @@ def test_an_error_of_the_disk(tmp_path):
     code = """
 import resource, sys
 from pathlib import Path
-from qhn_core.store import RunStore
-from qhn_core.store_file import StoreError
+from qhn_core.storage.runs import RunStore
+from qhn_core.storage.database import StoreError
 from qhn_core import RunConfig
 with RunStore(Path(sys.argv[1])) as store:
     store.checkpoint("0", RunConfig(), "queued", None, None)
@@ -214,7 +214,7 @@ def test_no_space_for_the_folder(tmp_path, monkeypatch):
 
 
 def test_another_program_that_writes_for_long(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_file, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with RunStore(tmp_path) as store, closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as db:
         db.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"locked. Another program is writing"):

@@ -10,9 +10,10 @@ import threading
 
 import pytest
 
-from qhn_core import RunConfig, store_file
-from qhn_core.packing import pack_rows, pack_state
-from qhn_core.store import RunStore
+from qhn_core import RunConfig
+from qhn_core.storage import database
+from qhn_core.storage.run_record import pack_rows, pack_state
+from qhn_core.storage.runs import RunStore
 from qhn_core.training.history import join_rows
 from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
@@ -33,7 +34,7 @@ def test_a_folder_has_one_server_until_its_store_is_closed(tmp_path):
 
 def test_a_killed_server_leaves_its_folder_to_the_next(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from qhn_core.store import RunStore; "
+        "import sys, time; from pathlib import Path; from qhn_core.storage.runs import RunStore; "
         "store = RunStore(Path(sys.argv[1])); print(store.claim(), flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, tmp_path]
@@ -73,7 +74,7 @@ def run_threads(threads):
 
 
 def test_several_programs_open_a_new_store_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_file, "BUSY_SECONDS", SECONDS)
+    monkeypatch.setattr(database, "BUSY_SECONDS", SECONDS)
     for attempt in range(5):
         errors, barrier = [], threading.Barrier(6)
 
@@ -92,7 +93,7 @@ def test_several_programs_open_a_new_store_at_once(tmp_path, monkeypatch):
 
 
 def test_opening_waits_for_a_program_that_writes_a_new_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_file, "BUSY_SECONDS", SECONDS)
+    monkeypatch.setattr(database, "BUSY_SECONDS", SECONDS)
     writer = sqlite3.connect(tmp_path / "runs.sqlite3", isolation_level=None, check_same_thread=False)
     writer.execute("BEGIN IMMEDIATE")
     end = threading.Timer(0.3, lambda: writer.execute("COMMIT"))
@@ -120,8 +121,8 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from qhn_core.config import RunConfig
-from qhn_core.packing import unpack_rows, unpack_state
-from qhn_core.store import RunStore
+from qhn_core.storage.run_record import unpack_rows, unpack_state
+from qhn_core.storage.runs import RunStore
 config = RunConfig.model_validate_json(sys.argv[2])
 steps = []
 for epoch in range(config.epochs + 1):

@@ -6,7 +6,7 @@ import qhn_core as qhn
 from qhn_core import sweep
 from qhn_core.execution import process_workers, thread_workers
 from qhn_core.jobs import Limits, Status
-from qhn_core.store import RunStore
+from qhn_core.storage.runs import RunStore
 from qhn_core.sweep import grid, run_sweep, sweep_table
 from tests import SECONDS
 from tests.diverging import HALF_DIVERGES, lower_the_bound

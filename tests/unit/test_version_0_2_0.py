@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from qhn_core import RunConfig
-from qhn_core.exchange import import_zip
-from qhn_core.landscape.scan import GRIDS, load_scan
-from qhn_core.store import RunStore
+from qhn_core.landscape.scan import GRIDS
+from qhn_core.storage.run_zip import import_zip
+from qhn_core.storage.runs import RunStore
+from qhn_core.storage.scan_file import load_scan
 
 FOLDER = Path(__file__).parents[1] / "data" / "version_0_2_0"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))

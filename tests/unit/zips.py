@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qhn_core import RunConfig
-from qhn_core.exchange import export_zip, import_zip
+from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.training.loop import advance, initial_state
 
 CONFIG = RunConfig(n_hidden=1, n_seeds=2, epochs=4, shots=3, seed=7)

@@ -16,21 +16,14 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from qhn_core.archives import read_members, unpack_arrays
 from qhn_core.config import RunConfig, explain
-from qhn_core.packing import (
-    ROW,
-    StoredRun,
-    check_name,
-    current_versions,
-    pack_angles,
-    pack_state,
-    unpack_state,
-)
-from qhn_core.run_checks import check_history, check_state, require
+from qhn_core.storage.run_record import ROW, StoredRun, check_name, pack_angles, pack_state, unpack_state
+from qhn_core.storage.safe_zip import read_members, unpack_arrays
+from qhn_core.storage.validation import check_history, check_state, require
 from qhn_core.training.history import HISTORY_COLUMNS, Rows
 from qhn_core.training.loop import RunResult
 from qhn_core.training.state import TrainingState
+from qhn_core.versions import current_versions
 
 MAX_ZIP_BYTES = 5_000_000
 MAX_UNPACKED_BYTES = 50_000_000

@@ -1,16 +1,14 @@
 """A run as it is stored: its state and history rows as npz, bit for bit."""
 
-import platform
+import secrets
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import lru_cache
-from importlib.metadata import version
 
 import numpy as np
 
-from qhn_core.archives import Layout, pack_arrays, unpack_arrays
 from qhn_core.circuits.base import samples_shape
 from qhn_core.config import RunConfig
+from qhn_core.storage.safe_zip import Layout, pack_arrays, unpack_arrays
 from qhn_core.training.history import HISTORY_COLUMNS, Rows, tidy
 from qhn_core.training.loop import RunResult
 from qhn_core.training.state import TrainingState
@@ -51,20 +49,6 @@ def check_name(name: str) -> str:
     if len(name) > MAX_NAME or not name.isprintable():
         raise ValueError(f"name={name[:40]!r}: allowed are up to {MAX_NAME} printable characters")
     return name
-
-
-@lru_cache(maxsize=1)
-def current_versions() -> dict[str, str]:
-    """Of what decides the numbers of a run."""
-    import qhn_core  # not at the top: the package imports its modules
-
-    return {
-        "qhn_core": qhn_core.__version__,
-        "cirq": version("cirq-core"),
-        "qsimcirq": version("qsimcirq"),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def pack_state(state: TrainingState) -> bytes:
@@ -113,3 +97,10 @@ def unpack_rows(data: bytes, where: str) -> Rows:
 def pack_angles(state: TrainingState) -> bytes:
     """angles.npz: the best and the last angles of each seed, (S, n_layers, 2, n_qubits), radians."""
     return pack_arrays({"best": state.best_angles, "last": state.angles})
+
+
+def new_run_id() -> str:
+    """An id that can't be guessed, and that a command line does not take for an option."""
+    while (run_id := secrets.token_urlsafe(12)).startswith("-"):
+        pass
+    return run_id

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
-from qhn_core.landscape.scan import LandscapeScan, pack_scan, scan_key, unpack_scan
+from qhn_core.landscape.scan import LandscapeScan, scan_key
 from qhn_core.landscape.scanner import scan_in_stages
-from qhn_core.store_file import RunLostError, StoreError, StoreFile
+from qhn_core.storage.database import RunLostError, StoreError, StoreFile
+from qhn_core.storage.scan_file import pack_scan, unpack_scan
 
 SAVE_SECONDS = 2.0
 """How much of a scan may be lost when the process is killed; one that is stopped loses nothing."""

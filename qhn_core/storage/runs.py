@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from qhn_core.config import RunConfig, new_run_id
-from qhn_core.packing import (
+from qhn_core.config import RunConfig
+from qhn_core.storage.database import RunLostError
+from qhn_core.storage.run_record import (
     StoredRun,
     check_name,
-    current_versions,
+    new_run_id,
     pack_rows,
     pack_state,
     unpack_rows,
     unpack_state,
 )
-from qhn_core.store_file import RunLostError
-from qhn_core.stored_scans import ScanStore
+from qhn_core.storage.scans import ScanStore
 from qhn_core.training.history import Rows, join_rows
 from qhn_core.training.state import TrainingState
+from qhn_core.versions import current_versions
 
 ALIVE = "status IN ('queued', 'running', 'paused')"
 UPSERT = """
