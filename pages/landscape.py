@@ -15,11 +15,11 @@ from pages.components.views import landscape
 from pages.components.wanted import want
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
-from qhn_core.jobs import Job
+from qhn_core.jobs.job import Job
+from qhn_core.jobs.service import default_service
 from qhn_core.landscape.gradient_field import RULES, Rule
 from qhn_core.landscape.scan import LandscapeScan, scan_table
 from qhn_core.model.capacity import MOST_TABLE_BITS, has_tables, largest_network
-from qhn_core.service import default_service
 from qhn_core.storage.scan_file import save_scan
 
 PATIENCE_SECONDS = 120

@@ -16,7 +16,7 @@ from qhn_core.figures.sampled_networks import (
     predictions_figure,
 )
 from qhn_core.figures.style import Figure
-from qhn_core.jobs import Job
+from qhn_core.jobs.job import Job
 from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import AnyProblem, LargeProblem, Problem
 from qhn_core.training.state import TrainingState

@@ -6,7 +6,7 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
-from qhn_core.jobs import MOVING, Job, Status
+from qhn_core.jobs.job import MOVING, Job, Status
 from qhn_core.live_pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression

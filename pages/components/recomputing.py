@@ -3,7 +3,8 @@
 import streamlit as st
 
 from pages.components.session import refusal
-from qhn_core.jobs import ServerFullError, Status, about
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.limits import ServerFullError, about
 from qhn_core.paper import Study, paper_base
 from qhn_core.paper.background import background, computed_here, seconds_to_compute
 

@@ -14,11 +14,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from qhn_core.config import RunConfig
-from qhn_core.jobs import Job
+from qhn_core.jobs.job import Job
+from qhn_core.jobs.service import JobService, default_service
 from qhn_core.live import MOST_PINS, message_text
 from qhn_core.live_status import opening
 from qhn_core.model.scores import build_problem
-from qhn_core.service import JobService, default_service
 
 PLOTLY_PATH = "/qhn/plotly.min.js"
 POLL_SECONDS = 0.03

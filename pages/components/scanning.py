@@ -8,9 +8,9 @@ import streamlit as st
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.jobs.service import default_service
 from qhn_core.landscape.scan import LandscapeScan, scan_key
 from qhn_core.landscape.scanner import scan_in_stages
-from qhn_core.service import default_service
 from qhn_core.storage.scans import scan_with_store
 
 SECONDS_AT_ONCE = 0.4

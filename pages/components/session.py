@@ -6,9 +6,10 @@ from collections.abc import Callable
 import streamlit as st
 
 from qhn_core.config import RunConfig
-from qhn_core.jobs import Job, ServerFullError
+from qhn_core.jobs.job import Job
+from qhn_core.jobs.limits import ServerFullError
+from qhn_core.jobs.service import default_service
 from qhn_core.live import MOST_PINS
-from qhn_core.service import default_service
 
 
 def session_id() -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from qhn_core.commands.options import add_config_options, add_plane_options, given_grid, given_plane
+from qhn_core.jobs.sweep import grid
 from qhn_core.landscape.smoothness import measure_planes, paired_differences, short_table
-from qhn_core.sweep import grid
 
 TEXT = (
     "Does regularisation smooth the landscape? Measure the roughness of MLE, ELBO and SELBO at several "

@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from qhn_core.commands import FAILED
 from qhn_core.commands.options import add_config_options, add_json_option, given_grid
-from qhn_core.execution import choose_workers
-from qhn_core.jobs import Status
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.sweep import grid, run_sweep, sweep_table
+from qhn_core.jobs.workers import choose_workers
 from qhn_core.storage.runs import RunStore
-from qhn_core.sweep import grid, run_sweep, sweep_table
 
 TEXT = (
     "Train a grid: any option takes several values, separated by commas. Run it again and only what "

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from qhn_core.config import RunConfig
-from qhn_core.execution import leave_with_parent, run_chunk, spawn_context, thread_workers, without_main
-from qhn_core.jobs import ServerFullError, Status
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.limits import ServerFullError
+from qhn_core.jobs.workers import leave_with_parent, run_chunk, spawn_context, thread_workers, without_main
 from qhn_core.paper.results import save_results
 from qhn_core.paper.run import FailedRunsError, Study, run_study
 from qhn_core.storage.database import StoreError, default_folder

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from qhn_core.execution import choose_workers
+from qhn_core.jobs.workers import choose_workers
 from qhn_core.paper.published import TABLES
 from qhn_core.paper.report import TABLE_HEADS, cost_lines, report_html, table_lines
 from qhn_core.paper.results import PaperResults, save_results

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from qhn_core.config import RunConfig
-from qhn_core.execution import Workers
-from qhn_core.jobs import Job, Status
+from qhn_core.jobs.job import Job, Status
+from qhn_core.jobs.sweep import run_sweep
+from qhn_core.jobs.workers import Workers
 from qhn_core.paper.cost import Meter
 from qhn_core.paper.results import (
     About,
@@ -30,7 +31,6 @@ from qhn_core.paper.study import (
     paper_configs,
 )
 from qhn_core.storage.runs import RunStore
-from qhn_core.sweep import run_sweep
 from qhn_core.versions import current_versions
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qhn_core.config import RunConfig
+from qhn_core.jobs.sweep import grid
 from qhn_core.paper.published import published
-from qhn_core.sweep import grid
 
 METHODS: dict[str, dict[str, Any]] = {
     "MLE": {"objective": "mle"},

@@ -11,10 +11,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import pages.components.session
-import qhn_core.service
-from qhn_core import scheduler
-from qhn_core.execution import thread_workers
-from qhn_core.service import JobService
+import qhn_core.jobs.service
+from qhn_core.jobs import scheduler
+from qhn_core.jobs.service import JobService
+from qhn_core.jobs.workers import thread_workers
 from tests import SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,7 @@ class Page:
 def service(monkeypatch):
     """A job service on one thread, without a store, in the place of the app's own."""
     service = JobService(thread_workers())
-    for module in (qhn_core.service, pages.components.session):
+    for module in (qhn_core.jobs.job.service, pages.components.session):
         monkeypatch.setattr(module, "default_service", lambda: service)
     yield service
     service.shutdown()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core.jobs import Status
+from qhn_core.jobs.job import Status
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.landscape.trajectories import training_path
 

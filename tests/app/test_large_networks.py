@@ -5,7 +5,7 @@ import json
 import pytest
 
 import qhn_core as qhn
-from qhn_core.jobs import Status
+from qhn_core.jobs.job import Status
 from qhn_core.live import message_text
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.storage.runs import RunStore

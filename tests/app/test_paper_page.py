@@ -6,7 +6,8 @@ import pytest
 
 from pages.components import recomputing
 from qhn_core import paper
-from qhn_core.jobs import Limits, ServerFullError, Status
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.limits import Limits, ServerFullError
 from qhn_core.paper.background import Progress, results_folder
 from qhn_core.paper.published import published
 

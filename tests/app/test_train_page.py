@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core.jobs import MOVING, Status
+from qhn_core.jobs.job import MOVING, Status
 from qhn_core.training.loop import initial_state
 from tests import SECONDS
 

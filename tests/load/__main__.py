@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from qhn_core.jobs import MOVING
+from qhn_core.jobs.job import MOVING
 from qhn_core.storage.runs import RunStore
 from tests.service.browserless import AppServer, Session, child_processes, events, is_running
 

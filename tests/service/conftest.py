@@ -1,7 +1,7 @@
 import pytest
 
-from qhn_core import scheduler
-from qhn_core.service import JobService
+from qhn_core.jobs import scheduler
+from qhn_core.jobs.service import JobService
 
 from .helpers import Hand
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 import qhn_core as qhn
-from qhn_core.execution import Workers
+from qhn_core.jobs.workers import Workers
 from qhn_core.training.history import HISTORY_COLUMNS, join_rows
 from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from qhn_core import execution, sweep
-from qhn_core.execution import choose_workers, thread_workers
-from qhn_core.service import JobService
+from qhn_core.jobs import sweep, workers
+from qhn_core.jobs.service import JobService
+from qhn_core.jobs.sweep import grid, run_sweep
+from qhn_core.jobs.workers import choose_workers, thread_workers
 from qhn_core.storage.runs import RunStore
-from qhn_core.sweep import grid, run_sweep
 from tests import SECONDS
 
 from .helpers import assert_whole, small, until
@@ -150,7 +150,7 @@ def test_a_sweep_whose_scheduler_dies_ends_and_can_be_resumed_elsewhere(tmp_path
 
 def test_the_scheduler_may_come_from_the_environment(monkeypatch):
     asked = []
-    monkeypatch.setattr(execution, "dask_workers", asked.append)
+    monkeypatch.setattr(workers, "dask_workers", asked.append)
     monkeypatch.setenv("QHN_SCHEDULER", "tcp://one:8786")
     choose_workers()
     choose_workers("tcp://two:8786")

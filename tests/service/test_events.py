@@ -11,9 +11,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from pages.components import routes
-from qhn_core import live, live_status, scheduler
-from qhn_core.execution import thread_workers
-from qhn_core.jobs import Status
+from qhn_core import live, live_status
+from qhn_core.jobs import scheduler
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.workers import thread_workers
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from qhn_core import scheduler, service
-from qhn_core.execution import thread_workers
-from qhn_core.jobs import Status
+from qhn_core.jobs import scheduler, service
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.sweep import run_sweep
+from qhn_core.jobs.workers import thread_workers
 from qhn_core.storage.runs import RunStore
-from qhn_core.sweep import run_sweep
 from tests import SECONDS
 
 from .browserless import AppServer, Session, child_processes, events, is_running

@@ -19,11 +19,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from qhn_core import scheduler
-from qhn_core.execution import Workers, process_workers
-from qhn_core.jobs import MOVING, ServerFullError, Status
-from qhn_core.scheduler import LOST_CHUNKS_ALLOWED
-from qhn_core.service import JobService
+from qhn_core.jobs import scheduler
+from qhn_core.jobs.job import MOVING, Status
+from qhn_core.jobs.limits import ServerFullError
+from qhn_core.jobs.scheduler import LOST_CHUNKS_ALLOWED
+from qhn_core.jobs.service import JobService
+from qhn_core.jobs.workers import Workers, process_workers
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core import execution, scheduler, sweep
-from qhn_core import service as service_module
-from qhn_core.jobs import MOVING, Limits, ServerFullError, Status
-from qhn_core.service import JobService
+from qhn_core.jobs import scheduler, sweep, workers
+from qhn_core.jobs import service as service_module
+from qhn_core.jobs.job import MOVING, Status
+from qhn_core.jobs.limits import Limits, ServerFullError
+from qhn_core.jobs.service import JobService
 from qhn_core.storage.database import StoreError
 from qhn_core.storage.runs import RunStore
 from tests.diverging import HALF_DIVERGES, lower_the_bound
@@ -265,7 +266,7 @@ def test_a_limit_that_is_no_whole_number_is_named(monkeypatch, text):
 
 def test_tasks_of_a_long_run_and_a_short_one_alternate(serve, hand, monkeypatch):
     """A hundred seeds are many tasks an epoch; the run of one seed never waits for two of them."""
-    monkeypatch.setattr(execution, "EPOCH_SECONDS", 1e-3)
+    monkeypatch.setattr(workers, "EPOCH_SECONDS", 1e-3)
     service = serve(hand.workers())
     long = service.submit(small(n_seeds=100, epochs=2), session="a")
     assert len(long.parts) > 20
@@ -303,7 +304,7 @@ def test_who_waits_is_told_how_many_are_ahead(serve, hand, ticks):
 
 def test_who_waits_for_a_long_first_epoch_is_told_how_long_it_takes(serve, hand, ticks, monkeypatch):
     monkeypatch.setattr(service_module, "epoch_seconds", lambda config: 400.0)
-    monkeypatch.setattr(execution, "epoch_seconds", lambda config: 400.0)
+    monkeypatch.setattr(workers, "epoch_seconds", lambda config: 400.0)
     service = serve(hand.workers(2))
     job = service.submit(small(n_seeds=3))
     until(lambda: job.message == "Epoch 1 is under way; at this size one takes about 10 min.")

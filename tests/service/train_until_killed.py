@@ -3,8 +3,8 @@
 import sys
 
 from qhn_core.config import RunConfig
-from qhn_core.execution import process_workers
-from qhn_core.service import JobService
+from qhn_core.jobs.service import JobService
+from qhn_core.jobs.workers import process_workers
 from qhn_core.storage.runs import RunStore
 
 if __name__ == "__main__":

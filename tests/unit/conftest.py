@@ -2,10 +2,10 @@
 
 import pytest
 
-from qhn_core import scheduler, sweep
 from qhn_core.commands import sweep as sweep_command
-from qhn_core.execution import Workers, thread_workers
-from qhn_core.service import JobService
+from qhn_core.jobs import scheduler, sweep
+from qhn_core.jobs.service import JobService
+from qhn_core.jobs.workers import Workers, thread_workers
 from qhn_core.storage.runs import RunStore
 from qhn_core.training.loop import advance, initial_state
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 import qhn_core as qhn
 from qhn_core import cli
-from qhn_core.execution import run_chunk
+from qhn_core.jobs.workers import run_chunk
 
 
 def small(**options):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core.sweep import grid
+from qhn_core.jobs.sweep import grid
 from qhn_core.training.loop import advance, initial_state
 from qhn_core.training.schedules import at_epoch, strength
 

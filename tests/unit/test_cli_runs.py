@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import qhn_core as qhn
-from qhn_core.execution import run_chunk
+from qhn_core.jobs.workers import run_chunk
 from qhn_core.storage.runs import RunStore
 
 from .sweeps import run, small, swept

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core.execution import process_workers, run_chunk, shard_seeds, thread_workers, warm_up
+from qhn_core.jobs.workers import process_workers, run_chunk, shard_seeds, thread_workers, warm_up
 from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 
@@ -77,7 +77,7 @@ def test_no_epochs_give_the_initial_state():
 def test_warming_up_runs_both_gradients(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "qhn_core.execution.run_chunk", lambda config, state, n: seen.append(config.gradient)
+        "qhn_core.jobs.job.workers.run_chunk", lambda config, state, n: seen.append(config.gradient)
     )
     warm_up()
     assert sorted(seen) == ["algorithm-1", "chain-rule"]
@@ -110,7 +110,7 @@ def test_a_worker_ends_when_its_server_is_killed(tmp_path):
     program = tmp_path / "server.py"
     program.write_text(
         "import os, sys, time\n"
-        "from qhn_core.execution import process_workers\n"
+        "from qhn_core.jobs.job.workers import process_workers\n"
         "if __name__ == '__main__':\n"
         "    pool = process_workers(1).make()\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n"

@@ -3,7 +3,7 @@ import string
 import numpy as np
 import pytest
 
-from qhn_core.jobs import Status
+from qhn_core.jobs.job import Status
 from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 

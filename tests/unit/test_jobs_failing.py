@@ -2,9 +2,9 @@ from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
 import pytest
 
-from qhn_core.execution import Workers
-from qhn_core.jobs import Status
-from qhn_core.service import JobService
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.service import JobService
+from qhn_core.jobs.workers import Workers
 from tests import SECONDS
 from tests.diverging import DIVERGES, lower_the_bound
 

@@ -1,7 +1,8 @@
 import pytest
 
-from qhn_core import keeping
-from qhn_core.jobs import Job, Limits, ServerFullError, Status
+from qhn_core.jobs import registry
+from qhn_core.jobs.job import Job, Status
+from qhn_core.jobs.limits import Limits, ServerFullError
 
 from .by_hand import ByHand, finish, small
 
@@ -73,7 +74,7 @@ def test_paused_runs_do_not_fill_the_server(serve, hand):
 
 
 def test_the_oldest_finished_runs_are_forgotten_and_no_others(serve, hand, monkeypatch):
-    monkeypatch.setattr(keeping, "JOBS_KEPT", 2)
+    monkeypatch.setattr(registry, "JOBS_KEPT", 2)
     service = serve(hand)
     paused = service.submit(small(seed=99))
     service.pause(paused.id)

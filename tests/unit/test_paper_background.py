@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import qhn_core as qhn
-from qhn_core.execution import thread_workers
-from qhn_core.jobs import ServerFullError, Status
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.limits import ServerFullError
+from qhn_core.jobs.workers import thread_workers
 from qhn_core.paper import Study, load_results, paper_base, run_study
 from qhn_core.paper import background as module
 from qhn_core.paper.background import Background, computed_here, results_folder, seconds_to_compute

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from qhn_core.cli import main
-from qhn_core.execution import thread_workers
+from qhn_core.jobs.workers import thread_workers
 from qhn_core.paper import load_results, paper_base
 from qhn_core.paper.study import paper_configs
 
@@ -78,6 +78,6 @@ def test_a_failed_run_is_exit_code_1(command, capsys, monkeypatch):
     def broken(config, start, n_epochs):
         raise RuntimeError("no power")
 
-    monkeypatch.setattr("qhn_core.scheduler.run_chunk", broken)
+    monkeypatch.setattr("qhn_core.jobs.job.scheduler.run_chunk", broken)
     assert command() == 1
     assert "no power" in capsys.readouterr().err

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import qhn_core as qhn
-from qhn_core import scheduler, sweep
-from qhn_core.execution import thread_workers
+from qhn_core.jobs import scheduler, sweep
+from qhn_core.jobs.workers import thread_workers
 from qhn_core.model.scores import build_problem
 from qhn_core.paper import (
     METHODS,
@@ -136,7 +136,7 @@ def test_a_failed_run_is_told_and_nothing_is_made_up(tmp_path, monkeypatch):
     def broken(config, start, n_epochs):
         raise RuntimeError("no power")
 
-    monkeypatch.setattr("qhn_core.scheduler.run_chunk", broken)
+    monkeypatch.setattr("qhn_core.jobs.job.scheduler.run_chunk", broken)
     with RunStore(tmp_path) as store, pytest.raises(FailedRunsError, match=r"runs failed.*no power.*go on"):
         run_study(STUDY, thread_workers(), store, "")
 

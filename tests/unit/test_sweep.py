@@ -3,11 +3,12 @@ import time
 import pytest
 
 import qhn_core as qhn
-from qhn_core import sweep
-from qhn_core.execution import process_workers, thread_workers
-from qhn_core.jobs import Limits, Status
+from qhn_core.jobs import sweep
+from qhn_core.jobs.job import Status
+from qhn_core.jobs.limits import Limits
+from qhn_core.jobs.sweep import grid, run_sweep, sweep_table
+from qhn_core.jobs.workers import process_workers, thread_workers
 from qhn_core.storage.runs import RunStore
-from qhn_core.sweep import grid, run_sweep, sweep_table
 from tests import SECONDS
 from tests.diverging import HALF_DIVERGES, lower_the_bound
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from qhn_core.execution import Workers, shard_seeds
-from qhn_core.jobs import FINAL, MOVING, Job, Status, restored
-from qhn_core.scheduler import Scheduler
+from qhn_core.jobs.job import FINAL, MOVING, Job, Status, restored
+from qhn_core.jobs.scheduler import Scheduler
+from qhn_core.jobs.workers import Workers, shard_seeds
 from qhn_core.storage.database import RunLostError, StoreError
 from qhn_core.storage.runs import RunStore
 from qhn_core.training.history import join_rows

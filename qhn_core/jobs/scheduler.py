@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 
-from qhn_core.execution import Workers, run_chunk
-from qhn_core.jobs import MOVING, Job, Status
+from qhn_core.jobs.job import MOVING, Job, Status
+from qhn_core.jobs.workers import Workers, run_chunk
 from qhn_core.training.history import Rows
 from qhn_core.training.state import TrainingState
 

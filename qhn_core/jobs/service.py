@@ -5,9 +5,10 @@ import time
 from functools import lru_cache
 
 from qhn_core.config import RunConfig
-from qhn_core.execution import Workers, choose_workers, epoch_seconds, shard_seeds
-from qhn_core.jobs import MOVING, Job, Limits, ServerFullError, Status, about
-from qhn_core.keeping import Keeper
+from qhn_core.jobs.job import MOVING, Job, Status
+from qhn_core.jobs.limits import Limits, ServerFullError, about
+from qhn_core.jobs.registry import Keeper
+from qhn_core.jobs.workers import Workers, choose_workers, epoch_seconds, shard_seeds
 from qhn_core.model.capacity import check_memory, has_tables
 from qhn_core.storage.database import StoreError
 from qhn_core.storage.runs import RunStore
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 class JobService(Keeper):
     """Submits, pauses, steps, resumes and cancels jobs, and keeps them in a store if it has one.
 
-    >>> from qhn_core.execution import thread_workers
+    >>> from qhn_core.jobs.job.workers import thread_workers
     >>> service = JobService(thread_workers())
     >>> job = service.submit(RunConfig(epochs=2))
     >>> service.wait(job.id, seconds=600).status

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from qhn_core.config import RunConfig
-from qhn_core.execution import Workers
-from qhn_core.jobs import Job, Limits, Status
-from qhn_core.service import JobService
+from qhn_core.jobs.job import Job, Status
+from qhn_core.jobs.limits import Limits
+from qhn_core.jobs.service import JobService
+from qhn_core.jobs.workers import Workers
 from qhn_core.storage.runs import RunStore
 from qhn_core.training.evaluation import last_epochs
 from qhn_core.training.history import tidy

@@ -1,0 +1,1 @@
+"""Runs that share the workers of one server."""
