@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from pages.components.routes import lifespan, routes
+from pages.server import lifespan, routes
 
 app = st.App("pages/navigation.py", routes=routes, lifespan=lifespan)

@@ -5,7 +5,7 @@ import streamlit as st
 from pages.components.session import session_id, show
 from pages.components.wanted import want_config
 from qhn_core.jobs.service import default_service
-from qhn_core.live import MOST_PINS
+from qhn_core.live.messages import MOST_PINS
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.storage.runs import RunInfo, RunStore
 

@@ -4,13 +4,13 @@ import streamlit as st
 
 from pages.components.controls import sidebar_controls
 from pages.components.links import report_link
-from pages.components.routes import events_path
 from pages.components.session import attempt, pin, pinned, session_id, shown_job, start
 from pages.components.views import live_run
 from qhn_core.config import RunConfig
 from qhn_core.jobs.job import MOVING, Job
 from qhn_core.jobs.service import default_service
-from qhn_core.live import MOST_PINS
+from qhn_core.live.events import events_path
+from qhn_core.live.messages import MOST_PINS
 
 
 def toolbar(config: RunConfig | None, job: Job | None) -> None:

@@ -9,7 +9,7 @@ from qhn_core.config import RunConfig
 from qhn_core.jobs.job import Job
 from qhn_core.jobs.limits import ServerFullError
 from qhn_core.jobs.service import default_service
-from qhn_core.live import MOST_PINS
+from qhn_core.live.messages import MOST_PINS
 
 
 def session_id() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.routes import PLOTLY_PATH
+from pages.server import PLOTLY_PATH
 
 ASSETS = Path(__file__).parents[2] / "assets"
 

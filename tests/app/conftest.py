@@ -97,7 +97,7 @@ class Page:
 def service(monkeypatch):
     """A job service on one thread, without a store, in the place of the app's own."""
     service = JobService(thread_workers())
-    for module in (qhn_core.jobs.job.service, pages.components.session):
+    for module in (qhn_core.jobs.service, pages.components.session):
         monkeypatch.setattr(module, "default_service", lambda: service)
     yield service
     service.shutdown()

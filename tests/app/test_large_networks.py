@@ -6,7 +6,7 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.jobs.job import Status
-from qhn_core.live import message_text
+from qhn_core.live.messages import message_text
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS

@@ -10,11 +10,12 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from pages.components import routes
-from qhn_core import live, live_status
+from pages.server import routes
 from qhn_core.jobs import scheduler
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.workers import thread_workers
+from qhn_core.live import events as run_events
+from qhn_core.live import messages, status
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 
@@ -25,7 +26,7 @@ from .helpers import assert_whole, small, until
 def port():
     """Port of a server with the app's own routes."""
     listening = socket.create_server(("127.0.0.1", 0))
-    app = Starlette(routes=routes.routes)
+    app = Starlette(routes=routes)
     server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -39,7 +40,7 @@ def port():
 def service(serve, hand, monkeypatch):
     """The service behind the server, whose workers work when the test says so."""
     service = serve(hand.workers())
-    monkeypatch.setattr(routes, "default_service", lambda: service)
+    monkeypatch.setattr(run_events, "default_service", lambda: service)
     yield service
     for job in service._jobs.values():
         service.cancel(job.id)  # ends the streams that are still open
@@ -192,15 +193,15 @@ def test_the_last_epochs_are_sent_before_the_end_however_slow_the_store_is(
                 assert written.wait(SECONDS)
             super().checkpoint(run_id, config, status, *arguments, **options)
 
-    async def counted(seconds, sleep=routes.asyncio.sleep):
+    async def counted(seconds, sleep=run_events.asyncio.sleep):
         polls.append(writing.is_set())
         if sum(polls) == 3:  # the stream has looked at the run in that state
             written.set()
         await sleep(seconds)
 
     service = serve(hand.workers(), SlowStore(tmp_path))
-    monkeypatch.setattr(routes, "default_service", lambda: service)
-    monkeypatch.setattr(routes.asyncio, "sleep", counted)
+    monkeypatch.setattr(run_events, "default_service", lambda: service)
+    monkeypatch.setattr(run_events.asyncio, "sleep", counted)
     job = service.submit(small(epochs=2))
     hand.work(service)
     with connect(job) as stream:
@@ -217,7 +218,7 @@ def test_the_last_epochs_are_sent_before_the_end_however_slow_the_store_is(
 
 def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand, connect, monkeypatch):
     """The run is final already, and its viewers are about to be told, when one of them looks."""
-    monkeypatch.setattr(routes, "HEARTBEAT_SECONDS", 0)  # viewers look all the time
+    monkeypatch.setattr(run_events, "HEARTBEAT_SECONDS", 0)  # viewers look all the time
     final, told, looks = threading.Event(), threading.Event(), []
 
     def slow_touch(job, touch=service._touch):
@@ -226,14 +227,14 @@ def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand,
             assert told.wait(SECONDS)
         touch(job)
 
-    async def counted(seconds, sleep=routes.asyncio.sleep):
+    async def counted(seconds, sleep=run_events.asyncio.sleep):
         looks.append(final.is_set())
         if sum(looks) == 10:
             told.set()
         await sleep(seconds)
 
     monkeypatch.setattr(service, "_touch", slow_touch)
-    monkeypatch.setattr(routes.asyncio, "sleep", counted)
+    monkeypatch.setattr(run_events.asyncio, "sleep", counted)
     job = service.submit(small(epochs=2))
     hand.work(service)
     with connect(job) as stream:
@@ -249,7 +250,7 @@ def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand,
 
 
 def test_who_opens_a_large_run_is_told_why_the_first_picture_takes_time(service, connect, monkeypatch):
-    monkeypatch.setattr(live_status, "SLOW_TABLE_BITS", 6)
+    monkeypatch.setattr(status, "SLOW_TABLE_BITS", 6)
     job = service.submit(small())
     with connect(job) as stream:
         event, number, data = stream.read()
@@ -324,7 +325,7 @@ def test_viewers_who_ask_at_the_same_moment_cost_one_message(service, hand, conn
     """The second asks while the first's is being made: it waits for that one, and makes none itself."""
     made, first_is_in, second_is_in = [], threading.Event(), threading.Event()
 
-    def slow_delta(job, seed, since, delta=live.delta):
+    def slow_delta(job, seed, since, delta=messages.delta):
         made.append(since)
         first_is_in.set()
         if len(made) > 1:
@@ -337,7 +338,7 @@ def test_viewers_who_ask_at_the_same_moment_cost_one_message(service, hand, conn
     with connect(job) as one, connect(job) as two:
         for stream in (one, two):
             assert stream.read()[:2] == ("snapshot", 1)
-        monkeypatch.setattr(live, "delta", slow_delta)
+        monkeypatch.setattr(messages, "delta", slow_delta)
         hand.work(service)
         assert first_is_in.wait(SECONDS)
         for stream in (one, two):
@@ -346,7 +347,7 @@ def test_viewers_who_ask_at_the_same_moment_cost_one_message(service, hand, conn
 
 
 def test_a_silent_stream_is_kept_alive(service, hand, connect, monkeypatch):
-    monkeypatch.setattr(routes, "HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr(run_events, "HEARTBEAT_SECONDS", 0)
     job = service.submit(small(), paused=True)
     hand.work_off(service)
     with connect(job) as stream:
@@ -387,10 +388,10 @@ def test_a_viewer_of_a_live_run_gets_every_epoch_once_and_could_have_fifteen_upd
 ):
     """Epochs come 40 a second, in chunks of two at most; how many come in one event is the machine's."""
     service = serve(thread_workers(), pace=True)
-    monkeypatch.setattr(routes, "default_service", lambda: service)
+    monkeypatch.setattr(run_events, "default_service", lambda: service)
     per_event = scheduler.EPOCHS_PER_SECOND * scheduler.CHUNK_SECONDS
     assert scheduler.EPOCHS_PER_SECOND / per_event >= 15
-    assert routes.POLL_SECONDS <= 1 / 15
+    assert run_events.POLL_SECONDS <= 1 / 15
     job = service.submit(small(epochs=20))
     with connect(job) as stream:
         events = stream.read_all()[:-1]

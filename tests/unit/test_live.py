@@ -10,7 +10,7 @@ import pytest
 import qhn_core as qhn
 from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.workers import run_chunk, shard_seeds
-from qhn_core.live import message_text
+from qhn_core.live.messages import message_text
 from tests.diverging import DIVERGES, lower_the_bound
 
 RUNS = {

@@ -16,7 +16,7 @@ from qhn_core.bits import words_to_bits
 from qhn_core.figures import sampled_networks
 from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.workers import run_chunk, shard_seeds
-from qhn_core.live import message_text
+from qhn_core.live.messages import message_text
 
 RUNS = {
     "digits": {"dataset": "digits", "n_hidden": 2},

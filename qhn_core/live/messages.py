@@ -13,8 +13,8 @@ from qhn_core.figures.circuit import circuit_svg
 from qhn_core.figures.curves import gradient_figure, objective_figure, pinned_line
 from qhn_core.figures.style import Figure, over_seeds
 from qhn_core.jobs.job import Job
-from qhn_core.live_pictures import picture_changes, pictures, shades
-from qhn_core.live_status import last_epoch, status
+from qhn_core.live.pictures import picture_changes, pictures, shades
+from qhn_core.live.status import last_epoch, status
 from qhn_core.model.scores import AnyProblem, training_problem
 from qhn_core.training.history import Rows
 

@@ -1,48 +1,23 @@
-"""What the server answers beside Streamlit: Plotly's library and the event stream of a run."""
+"""The event stream of a run: a snapshot, then what changes, made once for all viewers."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import orjson
-from plotly.offline import get_plotlyjs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
-from qhn_core.config import RunConfig
 from qhn_core.jobs.job import Job
 from qhn_core.jobs.service import JobService, default_service
-from qhn_core.live import MOST_PINS, message_text
-from qhn_core.live_status import opening
-from qhn_core.model.scores import build_problem
+from qhn_core.live.messages import MOST_PINS, message_text
+from qhn_core.live.status import opening
 
-PLOTLY_PATH = "/qhn/plotly.min.js"
 POLL_SECONDS = 0.03
 HEARTBEAT_SECONDS = 15
-
-
-@asynccontextmanager
-async def lifespan(app: Any) -> AsyncIterator[None]:
-    """Start the workers with the server, and end them with it.
-
-    They and what the first page imports are there before the first visitor is.
-    """
-    service = default_service()
-    await asyncio.to_thread(build_problem, RunConfig())
-    yield
-    await asyncio.to_thread(service.shutdown)
-    if service.store is not None:
-        service.store.close()
-
-
-def plotly_library(request: Request) -> Response:
-    """plotly.js as it ships with the Python package, so that no page needs the internet."""
-    headers = {"cache-control": "public, max-age=86400"}
-    return Response(get_plotlyjs(), media_type="text/javascript", headers=headers)
 
 
 def events_path(job: Job, seed: int | None, pins: list[str]) -> str:
@@ -172,9 +147,3 @@ async def _messages(
 
 def _event(name: bytes, epoch: int, text: bytes) -> bytes:
     return b"event: %b\nid: %d\ndata: %b\n\n" % (name, epoch, text)
-
-
-routes = [
-    Route(PLOTLY_PATH, plotly_library),
-    Route("/qhn/runs/{run_id}/events", run_events),
-]

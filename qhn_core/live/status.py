@@ -7,7 +7,7 @@ import numpy as np
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
 from qhn_core.jobs.job import MOVING, Job, Status
-from qhn_core.live_pictures import shown_row
+from qhn_core.live.pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression
 from qhn_core.model.scores import AnyProblem, LargeProblem

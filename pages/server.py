@@ -1,0 +1,44 @@
+"""What the server answers beside Streamlit: Plotly's library and the event stream of a run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from qhn_core.config import RunConfig
+from qhn_core.jobs.service import default_service
+from qhn_core.live.events import run_events
+from qhn_core.model.scores import build_problem
+
+PLOTLY_PATH = "/qhn/plotly.min.js"
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Start the workers with the server, and end them with it.
+
+    They and what the first page imports are there before the first visitor is.
+    """
+    service = default_service()
+    await asyncio.to_thread(build_problem, RunConfig())
+    yield
+    await asyncio.to_thread(service.shutdown)
+    if service.store is not None:
+        service.store.close()
+
+
+def plotly_library(request: Request) -> Response:
+    """plotly.js as it ships with the Python package, so that no page needs the internet."""
+    headers = {"cache-control": "public, max-age=86400"}
+    return Response(get_plotlyjs(), media_type="text/javascript", headers=headers)
+
+
+routes = [
+    Route(PLOTLY_PATH, plotly_library),
+    Route("/qhn/runs/{run_id}/events", run_events),
+]
