@@ -27,9 +27,9 @@ from qhn_core.paper import (
     table,
 )
 from qhn_core.paper.background import results_folder
+from qhn_core.paper.conventions import GRADIENTS, LIKELIHOODS, NETWORKS
 from qhn_core.paper.findings import ordering_sentences, regularizer_sentences, scale_sentences
 from qhn_core.paper.report import cost_lines
-from qhn_core.paper.study import GRADIENTS, LIKELIHOODS, NETWORKS
 
 SCORES = {"II": ("test_bce", "test BCE"), "III": ("test_accuracy", "test accuracy")}
 FIGURES = ("2", "3", "4", "5", "6")

@@ -4,6 +4,7 @@
 """
 
 from qhn_core.paper.beyond import beyond, beyond_contrasts, beyond_sentence, parts_run
+from qhn_core.paper.conventions import METHODS, Conventions, all_conventions, paper_base
 from qhn_core.paper.figures import (
     beyond_figure,
     contrast_figure,
@@ -16,7 +17,6 @@ from qhn_core.paper.figures import (
 from qhn_core.paper.published import published
 from qhn_core.paper.results import PaperResults, load_results, save_results
 from qhn_core.paper.run import Study, run_study
-from qhn_core.paper.study import METHODS, Conventions, all_conventions, paper_base
 from qhn_core.paper.tables import (
     contrasts,
     orderings,

@@ -8,8 +8,8 @@ import pandas as pd
 
 from qhn_core.comparisons import holm
 from qhn_core.config import RunConfig
+from qhn_core.paper.conventions import BEYOND, GRADIENTS, method_of
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.study import BEYOND, GRADIENTS, method_of
 from qhn_core.paper.tables import check_score, compare
 
 REFERENCE: dict[str, dict[str, Any]] = {

@@ -18,8 +18,8 @@ from qhn_core.figures.style import (
 )
 from qhn_core.model.datasets import load_dataset
 from qhn_core.paper.beyond import beyond
+from qhn_core.paper.conventions import METHODS, Conventions
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.study import METHODS, Conventions
 from qhn_core.paper.tables import contrasts
 
 DASHES = {"SELBO λ=0.01": "solid", "SELBO λ=1": "dash", "SELBO λ=100": "dot", "SELBO λ=1000": "dashdot"}

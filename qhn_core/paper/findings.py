@@ -8,9 +8,9 @@ import pandas as pd
 from qhn_core.circuits.divergences import kl_to_uniform
 from qhn_core.circuits.simulators import get_simulator
 from qhn_core.objectives.gradients import shifted_angles
+from qhn_core.paper.conventions import GRADIENTS, METHODS, NETWORKS, Conventions
 from qhn_core.paper.published import published
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.study import GRADIENTS, METHODS, NETWORKS, Conventions
 from qhn_core.paper.tables import frame, orderings, readings, regularizer_effect, scale_effect
 
 ZERO_GRADIENT_COMMAND = """python -c "

@@ -5,10 +5,10 @@ import pandas as pd
 from qhn_core.figures.html import Body
 from qhn_core.paper import figures, findings
 from qhn_core.paper.beyond import beyond_sentence, parts_run
+from qhn_core.paper.conventions import GRADIENTS, LIKELIHOODS, Conventions
 from qhn_core.paper.cost import Cost
 from qhn_core.paper.published import TABLES, published
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.study import GRADIENTS, LIKELIHOODS, Conventions
 from qhn_core.paper.tables import contrasts, orderings, readings, regularizer_effect, table
 
 

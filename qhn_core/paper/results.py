@@ -15,9 +15,9 @@ from qhn_core.figures.style import over_seeds
 from qhn_core.landscape.scanner import roughness_table, scan_landscape
 from qhn_core.model.references import exhaustive_search
 from qhn_core.model.scores import SCORES, build_problem
+from qhn_core.paper.conventions import NETWORKS, Conventions, method_of
 from qhn_core.paper.cost import Cost
 from qhn_core.paper.published import ASSETS
-from qhn_core.paper.study import NETWORKS, Conventions, method_of
 from qhn_core.training.evaluation import last_epochs, seed_scores
 from qhn_core.training.loop import RunResult
 

@@ -10,16 +10,7 @@ from qhn_core.config import RunConfig
 from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.sweep import run_sweep
 from qhn_core.jobs.workers import Workers
-from qhn_core.paper.cost import Meter
-from qhn_core.paper.results import (
-    About,
-    PaperResults,
-    curve_rows,
-    exhaustive_scores,
-    scan_slice,
-    score_rows,
-)
-from qhn_core.paper.study import (
+from qhn_core.paper.conventions import (
     BEYOND,
     COSTLY_SHARE,
     DATASETS,
@@ -29,6 +20,15 @@ from qhn_core.paper.study import (
     is_costly,
     method_config,
     paper_configs,
+)
+from qhn_core.paper.cost import Meter
+from qhn_core.paper.results import (
+    About,
+    PaperResults,
+    curve_rows,
+    exhaustive_scores,
+    scan_slice,
+    score_rows,
 )
 from qhn_core.storage.runs import RunStore
 from qhn_core.versions import current_versions

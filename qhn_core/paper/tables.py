@@ -9,9 +9,9 @@ import pandas as pd
 
 from qhn_core.bits import Float
 from qhn_core.comparisons import Paired, holm, paired, standard_errors_apart
+from qhn_core.paper.conventions import LIKELIHOODS, METHODS, Conventions, all_conventions
 from qhn_core.paper.published import EXHAUSTIVE, TABLES, published
 from qhn_core.paper.results import PaperResults
-from qhn_core.paper.study import LIKELIHOODS, METHODS, Conventions, all_conventions
 
 CLEAR = 2.0
 """A published difference from MLE is clear when it is more than so many standard errors."""

@@ -23,7 +23,7 @@ RULES = ("algorithm-1", "chain-rule")
 
 def command_line(*options: str) -> dict:
     """The report of `qhn train --json`."""
-    command = [sys.executable, "-m", "qhn_core.cli", "train", "--json", *options]
+    command = [sys.executable, "-m", "qhn_core.cli.main", "train", "--json", *options]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

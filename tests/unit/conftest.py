@@ -2,7 +2,7 @@
 
 import pytest
 
-from qhn_core.commands import sweep as sweep_command
+from qhn_core.cli import sweep as sweep_command
 from qhn_core.jobs import scheduler, sweep
 from qhn_core.jobs.service import JobService
 from qhn_core.jobs.workers import Workers, thread_workers

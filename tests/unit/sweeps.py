@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 import qhn_core as qhn
-from qhn_core import cli
+from qhn_core.cli import main
 from qhn_core.jobs.workers import run_chunk
 
 
@@ -47,7 +47,7 @@ class Counter:
 
 def run(capsys, *arguments):
     """(exit code, standard output, standard error) of `qhn`."""
-    code = cli.main(list(arguments))
+    code = main.main(list(arguments))
     return code, *capsys.readouterr()
 
 

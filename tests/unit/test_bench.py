@@ -23,7 +23,7 @@ from qhn_core.bench.race import (
 )
 from qhn_core.bench.work import Inputs, MissingToolError, expected_elbo, expected_selbo
 from qhn_core.bits import index_to_bits
-from qhn_core.cli import main
+from qhn_core.cli.main import main
 from tests.unit import oracles
 
 SMALL = Inputs(n_hidden=1, n_layers=2, batch=2, strength=50.0)

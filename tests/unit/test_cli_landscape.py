@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
-from qhn_core.cli import main
+from qhn_core.cli.main import main
 from qhn_core.landscape import scanner
 from qhn_core.landscape.scan import scan_table
 from qhn_core.landscape.smoothness import measure_planes, paired_differences

@@ -3,7 +3,7 @@ import json
 import pytest
 
 import qhn_core as qhn
-from qhn_core.commands import sweep as sweep_command
+from qhn_core.cli import sweep as sweep_command
 from qhn_core.storage.database import StoreError
 from qhn_core.storage.runs import RunStore
 

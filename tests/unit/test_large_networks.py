@@ -9,9 +9,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
-from qhn_core import RunConfig, cli, load_dataset, objective_gradient, objective_value, train
+from qhn_core import RunConfig, load_dataset, objective_gradient, objective_value, train
 from qhn_core.bits import bits_to_words
 from qhn_core.circuits.base import as_words, samples_shape
+from qhn_core.cli import main
 from qhn_core.kernels import networks
 from qhn_core.model.references import logistic_regression
 from qhn_core.model.scores import LargeProblem, Problem, build_problem, training_problem
@@ -202,7 +203,7 @@ def test_exact_functions_of_many_qubits_say_that_they_look_at_every_network(conf
 @pytest.mark.parametrize("options", [("--dataset", "digits", "--n-hidden", "2"), ("--n-hidden", "8")])
 def test_the_command_line_trains_them(capsys, options):
     few = ("--epochs", "2", "--shots", "5", "--n-train-per-class", "10")
-    assert cli.main(["train", "--json", *options, *few]) == 0
+    assert main.main(["train", "--json", *options, *few]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"last epoch", "most probable", "logistic regression"} <= set(found["summary"])
 

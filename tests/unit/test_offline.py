@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
-from qhn_core.cli import main
+from qhn_core.cli.main import main
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.landscape.roughness import roughness

@@ -1,10 +1,10 @@
 import pandas as pd
 import pytest
 
-from qhn_core.cli import main
+from qhn_core.cli.main import main
 from qhn_core.jobs.workers import thread_workers
 from qhn_core.paper import load_results, paper_base
-from qhn_core.paper.study import paper_configs
+from qhn_core.paper.conventions import paper_configs
 
 SMALL = [
     "--seeds",
@@ -24,7 +24,7 @@ SMALL = [
 def command(monkeypatch, tmp_path):
     """command(options) -> exit code of `qhn reproduce`, with a store and workers of its own."""
     monkeypatch.setenv("QHN_HOME", str(tmp_path / "home"))
-    workers = "qhn_core.paper.command.choose_workers"
+    workers = "qhn_core.cli.main.reproduce.choose_workers"
     monkeypatch.setattr(workers, lambda scheduler, count: thread_workers(2))
     monkeypatch.setattr("sys.argv", ["qhn", "reproduce", *SMALL])
     return lambda *options: main(["reproduce", *SMALL, *options])

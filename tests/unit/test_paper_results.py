@@ -21,9 +21,9 @@ from qhn_core.paper import (
     save_results,
     table,
 )
+from qhn_core.paper.conventions import NETWORKS
 from qhn_core.paper.results import SHIPPED
 from qhn_core.paper.run import FailedRunsError
-from qhn_core.paper.study import NETWORKS
 from qhn_core.storage.runs import RunStore
 
 BASE = qhn.RunConfig(n_hidden=1, n_seeds=4, epochs=6, shots=20, seed=2)

@@ -6,7 +6,7 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.paper import METHODS, Conventions, Study, all_conventions, paper_base
-from qhn_core.paper.study import BEYOND, beyond_configs, method_config, method_of, paper_configs
+from qhn_core.paper.conventions import BEYOND, beyond_configs, method_config, method_of, paper_configs
 from qhn_core.training.loop import initial_state
 
 

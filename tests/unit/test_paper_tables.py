@@ -26,10 +26,10 @@ from qhn_core.paper import (
     scale_effect,
     table,
 )
+from qhn_core.paper.conventions import NETWORKS, method_of
 from qhn_core.paper.cost import Cost
 from qhn_core.paper.report import report_html
 from qhn_core.paper.results import CURVES, About, Slice
-from qhn_core.paper.study import NETWORKS, method_of
 
 SEEDS = 40
 STUDY = Study(

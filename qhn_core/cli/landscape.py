@@ -10,14 +10,14 @@ from typing import Any
 from tqdm import tqdm
 
 from qhn_core.bits import Float
-from qhn_core.commands.options import (
+from qhn_core.cli.options import (
     add_config_options,
     add_json_option,
     add_plane_options,
     given_config,
     given_plane,
 )
-from qhn_core.commands.train import train_with_progress
+from qhn_core.cli.train import train_with_progress
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
 from qhn_core.landscape.scan import LandscapeScan, scan_table

@@ -4,20 +4,10 @@ import argparse
 import os
 import sys
 
-from qhn_core.bench.command import add_command as add_bench
-from qhn_core.commands import (
-    BAD_INPUT,
-    FAILED,
-    INTERRUPTED,
-    landscape,
-    runs,
-    simulators,
-    study,
-    sweep,
-    train,
-)
+from qhn_core.cli import BAD_INPUT, FAILED, INTERRUPTED, landscape, runs, simulators, study, sweep, train
+from qhn_core.cli.bench import add_command as add_bench
+from qhn_core.cli.reproduce import add_command as add_reproduce
 from qhn_core.config import explain
-from qhn_core.paper.command import add_command as add_reproduce
 from qhn_core.storage.database import StoreError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from qhn_core.commands import FAILED
-from qhn_core.commands.options import add_config_options, add_json_option, given_grid
+from qhn_core.cli import FAILED
+from qhn_core.cli.options import add_config_options, add_json_option, given_grid
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.sweep import grid, run_sweep, sweep_table
 from qhn_core.jobs.workers import choose_workers

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from qhn_core.commands.options import add_config_options, add_plane_options, given_grid, given_plane
+from qhn_core.cli.options import add_config_options, add_plane_options, given_grid, given_plane
 from qhn_core.jobs.sweep import grid
 from qhn_core.landscape.smoothness import measure_planes, paired_differences, short_table
 

@@ -11,8 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from qhn_core.circuits.simulators import get_simulator
-from qhn_core.commands import FAILED
-from qhn_core.commands.options import add_config_options, add_json_option, given_config
+from qhn_core.cli import FAILED
+from qhn_core.cli.options import add_config_options, add_json_option, given_config
 from qhn_core.config import RunConfig
 from qhn_core.storage.run_zip import save_run
 from qhn_core.training.history import Rows

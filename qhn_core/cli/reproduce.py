@@ -9,11 +9,11 @@ from typing import Any
 from tqdm import tqdm
 
 from qhn_core.jobs.workers import choose_workers
+from qhn_core.paper.conventions import BEYOND, DATASETS, GRADIENTS, LIKELIHOODS, paper_base
 from qhn_core.paper.published import TABLES
 from qhn_core.paper.report import TABLE_HEADS, cost_lines, report_html, table_lines
 from qhn_core.paper.results import PaperResults, save_results
 from qhn_core.paper.run import FailedRunsError, Study, run_study
-from qhn_core.paper.study import BEYOND, DATASETS, GRADIENTS, LIKELIHOODS, paper_base
 from qhn_core.paper.tables import orderings, readings
 from qhn_core.storage.runs import RunStore
 
