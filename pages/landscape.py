@@ -6,13 +6,13 @@ from typing import Any, get_args
 import numpy as np
 import streamlit as st
 
-from pages.components.controls import sidebar_controls
-from pages.components.links import not_offered, report_link, taken, warn
-from pages.components.looks import LOOKS, choose_point, field_of, look_at, path_of
-from pages.components.scanning import progress_of, shown_scan
-from pages.components.session import shown_job, start
-from pages.components.views import landscape
-from pages.components.wanted import want
+from pages.parts.browser_views import landscape
+from pages.parts.landscape_analyses import LOOKS, choose_point, field_of, look_at, path_of
+from pages.parts.scan_progress import progress_of, shown_scan
+from pages.parts.session import shown_job, start
+from pages.sidebar.controls import sidebar_controls
+from pages.sidebar.state import want
+from pages.sidebar.url import not_offered, report_link, taken, warn
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
 from qhn_core.jobs.job import Job

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 st.set_page_config(page_title="Quantum HyperNetworks", layout="wide", initial_sidebar_state="expanded")
-st.html(Path(__file__).parent / "components" / "shell.css")
+st.html(Path(__file__).parents[1] / "assets" / "shell.css")
 
 page = st.navigation(
     [

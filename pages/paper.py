@@ -3,11 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components.beyond import beyond_paper
-from pages.components.looks import chart, numbers
-from pages.components.recomputing import chosen_results, show_progress
-from pages.components.session import start
-from pages.components.wanted import want_config
+from pages.parts.charts import chart, numbers
+from pages.parts.paper_compute import chosen_results, show_progress
+from pages.parts.paper_extensions import beyond_paper
+from pages.parts.session import start
+from pages.sidebar.state import want_config
 from qhn_core.config import RunConfig
 from qhn_core.figures.style import Figure
 from qhn_core.paper import (

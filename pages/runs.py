@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.components.session import session_id, show
-from pages.components.wanted import want_config
+from pages.parts.session import session_id, show
+from pages.sidebar.state import want_config
 from qhn_core.jobs.service import default_service
 from qhn_core.live.messages import MOST_PINS
 from qhn_core.storage.run_zip import export_zip, import_zip

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages.components.controls import sidebar_controls
-from pages.components.links import report_link
-from pages.components.session import attempt, pin, pinned, session_id, shown_job, start
-from pages.components.views import live_run
+from pages.parts.browser_views import live_run
+from pages.parts.session import attempt, pin, pinned, session_id, shown_job, start
+from pages.sidebar.controls import sidebar_controls
+from pages.sidebar.url import report_link
 from qhn_core.config import RunConfig
 from qhn_core.jobs.job import MOVING, Job
 from qhn_core.jobs.service import default_service

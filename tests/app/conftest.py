@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-import pages.components.session
+import pages.parts.session
 import qhn_core.jobs.service
 from qhn_core.jobs import scheduler
 from qhn_core.jobs.service import JobService
@@ -97,7 +97,7 @@ class Page:
 def service(monkeypatch):
     """A job service on one thread, without a store, in the place of the app's own."""
     service = JobService(thread_workers())
-    for module in (qhn_core.jobs.service, pages.components.session):
+    for module in (qhn_core.jobs.service, pages.parts.session):
         monkeypatch.setattr(module, "default_service", lambda: service)
     yield service
     service.shutdown()

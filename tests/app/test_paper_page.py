@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from pages.components import recomputing
+from pages.parts import paper_compute
 from qhn_core import paper
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import Limits, ServerFullError
@@ -128,8 +128,8 @@ class Asked:
 def asked(monkeypatch, tmp_path):
     monkeypatch.setenv("QHN_HOME", str(tmp_path))
     asked = Asked()
-    monkeypatch.setattr(recomputing, "background", lambda: asked)
-    monkeypatch.setattr(recomputing, "seconds_to_compute", lambda study: 3.0 * study.base.n_seeds)
+    monkeypatch.setattr(paper_compute, "background", lambda: asked)
+    monkeypatch.setattr(paper_compute, "seconds_to_compute", lambda study: 3.0 * study.base.n_seeds)
     return asked
 
 

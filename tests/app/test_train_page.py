@@ -237,7 +237,7 @@ def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, 
         service.wait(events_path.split("/")[3], SECONDS)
         told.append(status)
 
-    monkeypatch.setattr("pages.components.views.live_run", slow_to_draw)
+    monkeypatch.setattr("pages.parts.browser_views.live_run", slow_to_draw)
     page = visit(**SMALL)
     assert page.job.status == Status.DONE
     assert page.buttons()["Pause"] is True

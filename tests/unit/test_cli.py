@@ -147,7 +147,7 @@ def test_every_field_of_a_config_is_an_option(capsys):
 def test_without_options_it_is_the_default_config(capsys, monkeypatch):
     trained = []
     monkeypatch.setattr(
-        "qhn_core.cli.main.train.train", lambda config, progress: trained.append(config) or 1 / 0
+        "qhn_core.cli.train.train", lambda config, progress: trained.append(config) or 1 / 0
     )
     with pytest.raises(ZeroDivisionError):
         main(["train"])
@@ -305,7 +305,7 @@ def test_an_interrupted_run_says_so_and_has_the_code_of_a_signal(capsys, monkeyp
     def interrupted(config, progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qhn_core.cli.main.train.train", interrupted)
+    monkeypatch.setattr("qhn_core.cli.train.train", interrupted)
     assert main(["train", *SMALL]) == 130
     assert "stopped" in capsys.readouterr().err
 

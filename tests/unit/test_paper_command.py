@@ -24,7 +24,7 @@ SMALL = [
 def command(monkeypatch, tmp_path):
     """command(options) -> exit code of `qhn reproduce`, with a store and workers of its own."""
     monkeypatch.setenv("QHN_HOME", str(tmp_path / "home"))
-    workers = "qhn_core.cli.main.reproduce.choose_workers"
+    workers = "qhn_core.cli.reproduce.choose_workers"
     monkeypatch.setattr(workers, lambda scheduler, count: thread_workers(2))
     monkeypatch.setattr("sys.argv", ["qhn", "reproduce", *SMALL])
     return lambda *options: main(["reproduce", *SMALL, *options])
@@ -78,6 +78,6 @@ def test_a_failed_run_is_exit_code_1(command, capsys, monkeypatch):
     def broken(config, start, n_epochs):
         raise RuntimeError("no power")
 
-    monkeypatch.setattr("qhn_core.jobs.job.scheduler.run_chunk", broken)
+    monkeypatch.setattr("qhn_core.jobs.scheduler.run_chunk", broken)
     assert command() == 1
     assert "no power" in capsys.readouterr().err

@@ -136,7 +136,7 @@ def test_a_failed_run_is_told_and_nothing_is_made_up(tmp_path, monkeypatch):
     def broken(config, start, n_epochs):
         raise RuntimeError("no power")
 
-    monkeypatch.setattr("qhn_core.jobs.job.scheduler.run_chunk", broken)
+    monkeypatch.setattr("qhn_core.jobs.scheduler.run_chunk", broken)
     with RunStore(tmp_path) as store, pytest.raises(FailedRunsError, match=r"runs failed.*no power.*go on"):
         run_study(STUDY, thread_workers(), store, "")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.wanted import add_stop, default
+from pages.sidebar.state import add_stop, default
 from qhn_core.config import RunConfig
 
 MOST_HIDDEN = 8

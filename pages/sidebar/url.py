@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from pages.components.wanted import add_stop, is_stop
+from pages.sidebar.state import add_stop, is_stop
 from qhn_core.config import RunConfig, explain
 
 Offer = tuple[Any, ...]

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.wanted import want
+from pages.sidebar.state import want
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Paper": (

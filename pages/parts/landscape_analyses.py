@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.components.session import start
-from pages.components.wanted import want, want_config
+from pages.parts.charts import chart, numbers
+from pages.parts.session import start
+from pages.sidebar.state import want, want_config
 from qhn_core.bits import Float
 from qhn_core.config import Objective, RunConfig
 from qhn_core.figures.landscape import path_figure, point_figures, sampled_figure
-from qhn_core.figures.style import Figure
 from qhn_core.landscape.gradient_field import GradientField, gradient_field
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.scanner import roughness_table
@@ -20,12 +20,6 @@ from qhn_core.landscape.trajectories import TrainingPath, barriers, training_pat
 
 GRID = 11
 """Points along a side where gradients are computed: two circuits an angle and point."""
-CHART_CONFIG = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
-    "toImageButtonOptions": {"format": "svg", "filename": "quantum-hypernetwork"},
-}
-"""As of the live views: few buttons, beside the legend and not on it."""
 LOOKS = ("point", "path", "shots", "roughness", "barriers")
 
 
@@ -61,11 +55,6 @@ def shots_of(_scan: LandscapeScan, key: str, shots: int, repeats: int, seed: int
 def barriers_of(config: RunConfig, seed: int) -> pd.DataFrame:
     """Barriers between MLE*, ELBO* and SELBO*."""
     return barriers(config, seed)
-
-
-def chart(figure: Figure, key: str) -> None:
-    """A finished figure, as wide as there is room."""
-    st.plotly_chart(figure, width="stretch", key=key, config=CHART_CONFIG)
 
 
 def look_at(look: str, scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
@@ -162,18 +151,6 @@ def _barriers(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
         "Barrier: mean of both ends minus the lowest value on the way; dip: the lower end minus it. Nats."
     )
     numbers(barriers_of(config.model_copy(update=own), scan.seed_row))
-
-
-def numbers(table: pd.DataFrame) -> None:
-    """A table whose numbers have four figures."""
-    st.dataframe(
-        table,
-        hide_index=True,
-        column_config={
-            name: st.column_config.NumberColumn(format="%.4g")
-            for name in table.select_dtypes("number").columns
-        },
-    )
 
 
 def choose_point(point: dict[str, float]) -> None:

@@ -5,18 +5,12 @@ from typing import Any, get_args
 import streamlit as st
 from pydantic import ValidationError
 
-from pages.components.following import (
-    MOST_HIDDEN,
-    choose_dataset,
-    hidden_in_link,
-    keep_at_quarter,
-    quarter_of,
-)
-from pages.components.links import check_link, read_link
-from pages.components.pictures import dataset_pictures
-from pages.components.presets import presets
-from pages.components.session import refusal
-from pages.components.wanted import default, stops, want
+from pages.parts.session import refusal
+from pages.sidebar.coupled import MOST_HIDDEN, choose_dataset, hidden_in_link, keep_at_quarter, quarter_of
+from pages.sidebar.presets import presets
+from pages.sidebar.state import default, stops, want
+from pages.sidebar.thumbnails import dataset_pictures
+from pages.sidebar.url import check_link, read_link
 from qhn_core.config import DatasetName, Objective, RunConfig, explain
 
 DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components.looks import chart, numbers
+from pages.parts.charts import chart, numbers
 from qhn_core.paper import PaperResults, beyond_contrasts, beyond_figure, beyond_sentence, parts_run
 
 WHAT = {

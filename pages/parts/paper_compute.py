@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.components.session import refusal
+from pages.parts.session import refusal
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import ServerFullError, about
 from qhn_core.paper import Study, paper_base

@@ -1,0 +1,1 @@
+"""The controls of the sidebar, and the address that says where they stand."""
