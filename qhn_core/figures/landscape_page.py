@@ -13,7 +13,7 @@ from qhn_core.landscape.gradient_field import GradientField, Rule
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.trajectories import TrainingPath
 
-ASSETS = Path(__file__).parents[1] / "assets"
+ASSETS = Path(__file__).parents[2] / "assets"
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class JobService(Keeper):
     """Submits, pauses, steps, resumes and cancels jobs, and keeps them in a store if it has one.
 
-    >>> from qhn_core.jobs.job.workers import thread_workers
+    >>> from qhn_core.jobs.workers import thread_workers
     >>> service = JobService(thread_workers())
     >>> job = service.submit(RunConfig(epochs=2))
     >>> service.wait(job.id, seconds=600).status

@@ -1,8 +1,8 @@
 import numpy as np
-import oracles
 import pytest
 
 from qhn_core.bits import bits_to_index, bits_to_words, index_to_bits, words_to_bits
+from tests.unit import oracles
 
 
 @pytest.mark.parametrize("n", [1, 3, 14])

@@ -1,0 +1,1 @@
+"""Tests of `qhn_core.bench`."""
