@@ -7,11 +7,11 @@ import numpy as np
 import streamlit as st
 
 from pages.parts.browser_views import landscape
-from pages.parts.landscape_analyses import LOOKS, choose_point, field_of, look_at, path_of
+from pages.parts.landscape_analyses import ANALYSES, choose_point, field_of, look_at, path_of
 from pages.parts.scan_progress import progress_of, shown_scan
 from pages.parts.session import shown_job, start
 from pages.sidebar.controls import sidebar_controls
-from pages.sidebar.state import want
+from pages.sidebar.state import set_controls
 from pages.sidebar.url import not_offered, report_link, taken, warn
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
@@ -31,7 +31,7 @@ OFFERED = {
     "resolution": (11, 101),
     "plane_seed": (0, 10**6),
     "arrows": RULES,
-    "look": LOOKS,
+    "look": ANALYSES,
 }
 PLANE_HELP = """
 Two directions in angle space; the surfaces are drawn over both. *random*: any two; *random-ry*: of RY
@@ -74,7 +74,7 @@ def plane_controls(config: RunConfig) -> LandscapeConfig:
 
 def take_from_view(field: str) -> None:
     """λ or h was released on the landscape: the sidebar and the URL follow."""
-    want({field: st.session_state.landscape[field]})
+    set_controls({field: st.session_state.landscape[field]})
 
 
 def lines_controls() -> tuple[bool, Rule | None]:
@@ -205,7 +205,13 @@ landscape(
 if not (scan.complete or scanning.stopped):
     st.rerun()
 look = st.segmented_control(
-    "Look at", LOOKS, default="roughness", required=True, key="look", bind="query-params", width="stretch"
+    "Look at",
+    ANALYSES,
+    default="roughness",
+    required=True,
+    key="look",
+    bind="query-params",
+    width="stretch",
 )
 with said:
     report_view(plane)

@@ -7,7 +7,7 @@ from pages.parts.charts import chart, numbers
 from pages.parts.paper_compute import chosen_results, show_progress
 from pages.parts.paper_extensions import beyond_paper
 from pages.parts.session import start
-from pages.sidebar.state import want_config
+from pages.sidebar.state import set_controls_from
 from qhn_core.config import RunConfig
 from qhn_core.figures.style import Figure
 from qhn_core.paper import (
@@ -140,7 +140,7 @@ def figure_of(
 def open_run(config: RunConfig, page: str) -> None:
     """Show a run of the study on another page; it is trained first where the store does not have it."""
     if start(config):
-        want_config(config)
+        set_controls_from(config)
         st.session_state.leave_for = page
 
 

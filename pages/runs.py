@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts.session import session_id, show
-from pages.sidebar.state import want_config
+from pages.sidebar.state import set_controls_from
 from qhn_core.jobs.service import default_service
 from qhn_core.live.messages import MOST_PINS
 from qhn_core.storage.run_zip import export_zip, import_zip
@@ -48,7 +48,7 @@ def open_run(run_id: str, beside: list[str]) -> None:
         st.error("This run can't be read any more.")
         return
     show(job)
-    want_config(job.config)
+    set_controls_from(job.config)
     pins = {"pins": ",".join(beside)} if beside else {}
     st.switch_page("train.py", query_params={"run": run_id, **pins})
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from qhn_core.config import RunConfig
 from qhn_core.jobs.service import default_service
 from qhn_core.live.events import run_events
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 
 PLOTLY_PATH = "/qhn/plotly.min.js"
 
@@ -25,7 +25,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     They and what the first page imports are there before the first visitor is.
     """
     service = default_service()
-    await asyncio.to_thread(build_problem, RunConfig())
+    await asyncio.to_thread(score_table, RunConfig())
     yield
     await asyncio.to_thread(service.shutdown)
     if service.store is not None:

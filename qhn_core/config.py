@@ -144,7 +144,7 @@ class RunConfig(_Config):
         return (self.n_layers, 2, self.n_qubits)
 
     @property
-    def is_shallow(self) -> bool:
+    def has_closed_form(self) -> bool:
         """Whether the circuit has a closed form, without 2**n: 1 or 2 layers, and not on the reference."""
         return self.n_layers <= 2 and self.simulator != "cirq"
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.parts.charts import chart, numbers
 from pages.parts.session import start
-from pages.sidebar.state import want, want_config
+from pages.sidebar.state import set_controls, set_controls_from
 from qhn_core.bits import Float
 from qhn_core.config import Objective, RunConfig
 from qhn_core.figures.landscape import path_figure, point_figures, sampled_figure
@@ -20,7 +20,7 @@ from qhn_core.landscape.trajectories import TrainingPath, barriers, training_pat
 
 GRID = 11
 """Points along a side where gradients are computed: two circuits an angle and point."""
-LOOKS = ("point", "path", "shots", "roughness", "barriers")
+ANALYSES = ("point", "path", "shots", "roughness", "barriers")
 
 
 @st.cache_data(max_entries=8, show_spinner="Following the training")
@@ -58,7 +58,7 @@ def barriers_of(config: RunConfig, seed: int) -> pd.DataFrame:
 
 
 def look_at(look: str, scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
-    """Draw one of LOOKS. config: of the run; shown: with the λ and h that the controls show."""
+    """Draw one of ANALYSES. config: of the run; shown: with the λ and h that the controls show."""
     drawers = {
         "point": _point,
         "path": _path,
@@ -97,7 +97,7 @@ def _train_from(config: RunConfig, angles: Float) -> None:
     """Start the run's experiment again from these angles, and show it."""
     there = config.model_copy(update={"initial_angles": tuple(angles.ravel().tolist())})
     if start(there):
-        want_config(there)
+        set_controls_from(there)
         st.session_state.train_from_here = True
 
 
@@ -156,4 +156,4 @@ def _barriers(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
 def choose_point(point: dict[str, float]) -> None:
     """Look at the point that was clicked."""
     st.session_state.point = (point["x"], point["y"])
-    want({"look": "point"})
+    set_controls({"look": "point"})

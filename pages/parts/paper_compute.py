@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.parts.session import refusal
 from qhn_core.jobs.job import Status
-from qhn_core.jobs.limits import ServerFullError, about
+from qhn_core.jobs.limits import ServerFullError, duration_in_words
 from qhn_core.paper import Study, paper_base
 from qhn_core.paper.background import background, computed_here, seconds_to_compute
 
@@ -63,8 +63,8 @@ def ask() -> None:
     with st.spinner("Measuring this machine"):
         needed = seconds_to_compute(study)
     st.caption(
-        f"{len(study.paper())} runs of {seeds} seeds: {about(needed)} where nothing else runs, less what "
-        "is stored already."
+        f"{len(study.paper())} runs of {seeds} seeds: {duration_in_words(needed)} where nothing else runs, "
+        "less what is stored already."
     )
     if st.button("Start", type="primary", key="compute_start"):
         try:
@@ -98,7 +98,7 @@ def progress_line(running: bool) -> None:
         text = "trained; the tables and figures are being made"
     else:
         left = progress.seconds_left
-        text = f"{share:.0%}" + ("" if left is None else f", {about(left)} left")
+        text = f"{share:.0%}" + ("" if left is None else f", {duration_in_words(left)} left")
     bar, button = st.columns([5, 1], vertical_alignment="center")
     bar.progress(share, f"Computing {seeds} seeds here, live training first: {text}")
     button.button("Stop", key="compute_stop", on_click=background().stop, width="stretch")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pages.parts.session import refusal
 from pages.sidebar.coupled import MOST_HIDDEN, choose_dataset, hidden_in_link, keep_at_quarter, quarter_of
 from pages.sidebar.presets import presets
-from pages.sidebar.state import default, stops, want
+from pages.sidebar.state import default, set_controls, stops
 from pages.sidebar.thumbnails import dataset_pictures
 from pages.sidebar.url import check_link, read_link
 from qhn_core.config import DatasetName, Objective, RunConfig, explain
@@ -199,5 +199,7 @@ def _initial_angles() -> tuple[float, ...] | None:
     given: tuple[float, ...] | None = st.session_state.get("initial_angles")
     if given is not None:
         st.caption("Every seed starts at a chosen point of a landscape.")
-        st.button("Random angles again", on_click=want, args=({"initial_angles": None},), width="stretch")
+        st.button(
+            "Random angles again", on_click=set_controls, args=({"initial_angles": None},), width="stretch"
+        )
     return given

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.sidebar.state import want
+from pages.sidebar.state import set_controls
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "Paper": (
@@ -39,4 +39,4 @@ def presets() -> None:
     st.markdown(":small[Presets]")
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, (text, values) in PRESETS.items():
-            st.button(name, help=text, on_click=want, args=(values,), width="stretch")
+            st.button(name, help=text, on_click=set_controls, args=(values,), width="stretch")

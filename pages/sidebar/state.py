@@ -33,20 +33,20 @@ def is_stop(field: str, text: str | None) -> bool:
         return False
 
 
-def want(values: dict[str, Any]) -> None:
+def set_controls(values: dict[str, Any]) -> None:
     """Let the controls stand so when the sidebar is drawn next: a control that is drawn can't be set."""
     for field in ("regularization", "bandwidth"):
         add_stop(field, values.get(field))
     st.session_state.setdefault("wanted", {}).update(values)  # two callbacks may come before one run
 
 
-def want_config(config: RunConfig) -> None:
+def set_controls_from(config: RunConfig) -> None:
     """Set every control to what it was for a run."""
     exact = config.shots is None
     shots = default("shots") if exact else config.shots
     drawn = config.model_dump(exclude={"dataset_noise", "dataset_scale", "simulator", "initial_angles"})
     given = {"initial_angles": config.initial_angles}
-    want({**drawn, **given, "bandwidth": config.h, "exact": exact, "shots": shots})
+    set_controls({**drawn, **given, "bandwidth": config.h, "exact": exact, "shots": shots})
 
 
 def stops(field: str, options: list[float]) -> list[float]:

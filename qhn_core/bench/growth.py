@@ -11,7 +11,7 @@ import numpy as np
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.circuits.simulators import get_simulator
 from qhn_core.config import DatasetName, RunConfig
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.objectives.gradients import exact_gradient
 from qhn_core.objectives.terms import circuit_objective
 from qhn_core.training.loop import advance, initial_state
@@ -95,7 +95,7 @@ def exact_work(n_qubits: int, n_layers: int) -> Callable[[int], object]:
     """ELBO and gradient of a seed, as training computes them, on likelihoods drawn at random."""
     config = AnyQubits(qubits=n_qubits, n_layers=n_layers, objective="elbo", shots=None)
     scores = np.random.default_rng(0).uniform(-200, -50, 2**n_qubits)
-    problem = replace(build_problem(RunConfig(n_hidden=1)), train_log_likelihood=scores)
+    problem = replace(score_table(RunConfig(n_hidden=1)), train_log_likelihood=scores)
 
     def run(seed: int) -> object:
         angles = np.random.default_rng(seed).uniform(0, 2 * np.pi, (1, *config.angle_shape))
@@ -132,7 +132,7 @@ def measure() -> Iterator[Point]:
 
 
 def _point(work: str, n_qubits: int, n_layers: int, call: Callable[[int], object]) -> Point:
-    shallow = RunConfig(n_layers=n_layers).is_shallow
+    shallow = RunConfig(n_layers=n_layers).has_closed_form
     simulator = "closed form" if shallow else get_simulator("auto", n_qubits).name
     return Point(work, n_qubits, n_layers, simulator, median_seconds(call))
 

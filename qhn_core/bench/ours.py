@@ -63,7 +63,7 @@ class Ours:
 
         One or two layers take so little time that threads would wait for each other.
         """
-        cores = 1 if inputs.elbo.is_shallow else os.cpu_count() or 1
+        cores = 1 if inputs.elbo.has_closed_form else os.cpu_count() or 1
         pool = ThreadPoolExecutor(cores)
         parts = np.array_split(inputs.angles, min(cores, len(inputs.angles)))
 

@@ -11,7 +11,7 @@ from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.circuits.divergences import kernel_table, mmd_squared_to_uniform, smooth
 from qhn_core.circuits.simulators.cirq_reference import CirqReference
 from qhn_core.config import RunConfig
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.objectives.gradients import shifted_angles
 from qhn_core.objectives.terms import log_likelihoods
 
@@ -61,7 +61,7 @@ class Inputs:
     @cached_property
     def scores(self) -> Float:
         """Training log-likelihood of every network (2**n,), nats: given to every tool ready-made."""
-        return log_likelihoods(self.config, build_problem(self.config))
+        return log_likelihoods(self.config, score_table(self.config))
 
     @cached_property
     def prior(self) -> Index:

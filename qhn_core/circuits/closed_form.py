@@ -97,7 +97,7 @@ def entangled_bits(bits: Bits, layer: int) -> Bits:
     return out
 
 
-class Shallow(Circuits):
+class ClosedForm(Circuits):
     """Circuits of one or two layers, in closed form for any number of qubits; only tables need 2**n."""
 
     def __init__(self, config: RunConfig, angles: Float) -> None:

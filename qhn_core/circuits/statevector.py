@@ -12,7 +12,7 @@ from qhn_core.config import RunConfig
 from qhn_core.kernels import adjoint, light_cones, states, transforms
 
 
-class Deep(Circuits):
+class StateVector(Circuits):
     """Circuits of any depth: one seed, angles (1, L, 2, n), and its state vector."""
 
     def __init__(self, config: RunConfig, angles: Float, simulator: Simulator) -> None:

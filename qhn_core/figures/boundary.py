@@ -6,14 +6,14 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.figures.style import CLASS_COLORS, Figure, Trace
-from qhn_core.model.scores import LargeProblem, Problem
+from qhn_core.model.scores import SampledScores, ScoreTable
 
 PREDICTION_SCALE = [[0.0, CLASS_COLORS[0]], [0.5, "#F7F7F5"], [1.0, CLASS_COLORS[1]]]
 UNCERTAINTY_SCALE = [[0.0, "#F7F7F5"], [1.0, "#5B3A8E"]]
 
 
 def boundary_figure(
-    problem: Problem | LargeProblem, axes: tuple[Float, Float], surfaces: list[Float]
+    problem: ScoreTable | SampledScores, axes: tuple[Float, Float], surfaces: list[Float]
 ) -> Figure:
     """Predictions over the plane under the test points.
 

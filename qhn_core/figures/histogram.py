@@ -7,12 +7,12 @@ import numpy as np
 from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.figures.style import Figure, Trace
 from qhn_core.model.network import BinaryNetwork
-from qhn_core.model.scores import Problem
+from qhn_core.model.scores import ScoreTable
 
 BITSTRINGS_SHOWN = 16
 
 
-def histogram_figure(problem: Problem, samples: Index, exact: Float) -> Figure:
+def histogram_figure(problem: ScoreTable, samples: Index, exact: Float) -> Figure:
     """The most frequent sampled bitstrings beside their exact probabilities.
 
     samples (shots,): measured basis states, empty for an exact run; exact (2**n,): q at the same
@@ -70,7 +70,7 @@ def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], 
     return {"data": data, "layout": layout}
 
 
-def network_text(problem: Problem, index: int, bits: Bits) -> str:
+def network_text(problem: ScoreTable, index: int, bits: Bits) -> str:
     """A network in words, for a hover: weights, biases, activation and scores."""
 
     def signs(values: Any) -> str:

@@ -14,7 +14,7 @@ from qhn_core.figures.style import OBJECTIVE_COLORS, Figure, Trace
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.shot_noise import SampledScan, mean_and_error
 from qhn_core.model.predictions import decision_surfaces, plot_axes
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 
 VIEW_SAMPLES = 200
 """Networks drawn for the decision boundary of a run without shots."""
@@ -138,7 +138,7 @@ def point_figures(config: RunConfig, angles: Float) -> tuple[Figure, Figure]:
 
     Of an exact run the boundary is that of VIEW_SAMPLES networks, and the histogram is q itself.
     """
-    problem = build_problem(config)
+    problem = score_table(config)
     q = get_simulator(config.simulator, config.n_qubits).probabilities(angles[None])[0]
     shots = config.shots or VIEW_SAMPLES
     samples = np.random.default_rng(config.seed).choice(q.size, shots, p=q / q.sum())

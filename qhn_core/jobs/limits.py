@@ -69,10 +69,10 @@ class Limits:
             )
 
 
-def about(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A time for people.
 
-    >>> about(42.3), about(930.0)
+    >>> duration_in_words(42.3), duration_in_words(930.0)
     ('about 42 s', 'about 16 min')
     """
     if seconds < 90:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from qhn_core.config import RunConfig
 from qhn_core.jobs.job import MOVING, Job, Status
-from qhn_core.jobs.limits import Limits, ServerFullError, about
+from qhn_core.jobs.limits import Limits, ServerFullError, duration_in_words
 from qhn_core.jobs.registry import Keeper
 from qhn_core.jobs.workers import Workers, choose_workers, epoch_seconds, shard_seeds
 from qhn_core.model.capacity import check_memory, has_tables
@@ -232,7 +232,7 @@ class JobService(Keeper):
             return ""
         seeds = sum(len(state.seeds) for state, _ in job.done.values())
         done = f" {seeds} of {job.config.n_seeds} seeds are done." if seeds else ""
-        return f"Epoch 1 is under way; at this size one takes {about(seconds)}.{done}"
+        return f"Epoch 1 is under way; at this size one takes {duration_in_words(seconds)}.{done}"
 
 
 @lru_cache(maxsize=1)

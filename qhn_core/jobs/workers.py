@@ -173,7 +173,7 @@ def epoch_seconds(config: RunConfig) -> float:
     """About what an epoch of one seed takes on one core, in seconds; to a factor of two or three."""
     circuits = 2 * int(np.prod(config.angle_shape)) + 1
     if has_tables(config):
-        per_circuit = 1.5e-5 if config.is_shallow else 3e-4 * config.n_layers / 2
+        per_circuit = 1.5e-5 if config.has_closed_form else 3e-4 * config.n_layers / 2
         per_circuit *= 2.0 ** min(max(0, config.n_qubits - 14), 40)
     else:  # most sampled networks are new and have to be scored
         per_circuit = 1e-5 * (config.shots or 0)

@@ -85,7 +85,7 @@ def gradient_field(
     evaluate = PointEvaluator(scan.config)
     parts = []
     with ThreadPoolExecutor(threads_for(scan.config)) as pool:
-        for slopes in pool.map(lambda theta: slopes_at(evaluate, theta, scan.plane.directions), points):
+        for slopes in pool.map(lambda theta: gradient_at(evaluate, theta, scan.plane.directions), points):
             parts.append(slopes)
             if progress is not None:
                 progress(len(parts), len(points))
@@ -118,7 +118,7 @@ def shift_signs(steps: Float, directions: Float) -> Float:
     return np.repeat(along, 2, axis=1) * np.tile([0.5, -0.5], len(steps))
 
 
-def slopes_at(
+def gradient_at(
     evaluate: PointEvaluator,
     theta: Float,
     directions: Float,

@@ -93,7 +93,7 @@ def _gates(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: i
     return Plane(center, orthonormal(*directions), (labels[0], labels[1]))
 
 
-def trajectory(config: RunConfig, seed_row: int) -> Float:
+def retrain_trajectory(config: RunConfig, seed_row: int) -> Float:
     """Angles of one seed after every epoch, (epochs + 1, n_layers, 2, n_qubits): trained once more."""
     state = initial_state(config, np.array([seed_row]))
     angles = [state.angles[0]]
@@ -103,12 +103,12 @@ def trajectory(config: RunConfig, seed_row: int) -> Float:
     return np.array(angles)
 
 
-def nearest_copy(angles: Float, to: Float) -> Float:
+def nearest_equivalent(angles: Float, to: Float) -> Float:
     """The angles (..., L, 2, n) of the same circuit that are nearest to `to`.
 
     Full turns change no probability, and neither do the RZ of the first layer, which act on |0>.
 
-    >>> near = nearest_copy(np.array([[[6.0], [9.0]]]), np.array([[[0.0], [0.5]]]))
+    >>> near = nearest_equivalent(np.array([[[6.0], [9.0]]]), np.array([[[0.0], [0.5]]]))
     >>> near.round(3).ravel()  # RY: 6 - 2 pi; RZ: anything
     array([-0.283,  0.5  ])
     """
@@ -122,7 +122,7 @@ def _principal(config: RunConfig, plane: LandscapeConfig, center: Float, seed_ro
 
     Of the copies of its points nearest to theta*: a step of many turns that ends near theta* is not far.
     """
-    path = nearest_copy(trajectory(config, seed_row), center)
+    path = nearest_equivalent(retrain_trajectory(config, seed_row), center)
     steps = (path - center).reshape(len(path), -1)
     _, sizes, components = np.linalg.svd(steps, full_matrices=False)
     share = sizes**2 / (sizes**2).sum()
@@ -175,7 +175,7 @@ def trained_optima(config: RunConfig, seed_row: int) -> dict[str, Float]:
         own = config.model_copy(update={"objective": objective})
         state, _ = advance(own, initial_state(own, np.array([seed_row])), own.epochs)
         best[objective] = state.best_angles[0]
-    return {name: nearest_copy(angles, best["mle"]) for name, angles in best.items()}
+    return {name: nearest_equivalent(angles, best["mle"]) for name, angles in best.items()}
 
 
 def _optima(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:

@@ -11,13 +11,13 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.circuits.ansatz import check_angles
-from qhn_core.circuits.closed_form import Shallow
+from qhn_core.circuits.closed_form import ClosedForm
 from qhn_core.circuits.divergences import correlator_spectrum, correlator_weights, entropy
 from qhn_core.circuits.simulators import Simulator, get_simulator
 from qhn_core.circuits.simulators.numba_states import Compiled
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.objectives.terms import Terms
 
 WORKING_BYTES = 2**31
@@ -80,7 +80,7 @@ class PointEvaluator:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.problem = build_problem(config)
+        self.problem = score_table(config)
         self.simulator = exact_simulator(config)
         data = self.problem.dataset
         mean = config.likelihood == "mean"
@@ -90,16 +90,16 @@ class PointEvaluator:
     def __call__(self, angles: Float) -> PointTerms:
         """The terms (B,) at angles (B, n_layers, 2, n_qubits); each row's do not depend on the others."""
         angles = check_angles(angles)
-        if not self.config.is_shallow:
+        if not self.config.has_closed_form:
             return self.terms(angles, self.simulator.probabilities(angles))
-        circuits, data = Shallow(self.config, angles), self.problem
+        circuits, data = ClosedForm(self.config, angles), self.problem
         means = circuits.means(np.stack([data.train_log_likelihood, data.test_log_likelihood]))
         entropies = self.config.n_qubits * np.log(2) - circuits.kl()
         return self._scaled(means[:, 0], means[:, 1], entropies, circuits.correlator_spectrum())
 
     def terms(self, angles: Float, q: Float) -> PointTerms:
         """The same where the probabilities q (B, 2**n) are known."""
-        if self.config.is_shallow:  # faster without them
+        if self.config.has_closed_form:  # faster without them
             return self(angles)
         return self._scaled(
             row_dots(q, self.problem.train_log_likelihood[None]),

@@ -59,7 +59,7 @@ def scan_in_stages(
 
 def _stages(scan: LandscapeScan) -> Generator[LandscapeScan, None, None]:
     evaluate = PointEvaluator(scan.config)
-    least = 16 if scan.config.is_shallow else 1  # which holds no q, and serves several points at once
+    least = 16 if scan.config.has_closed_form else 1  # which holds no q, and serves several points at once
     size = min(MOST_AT_ONCE, max(least, BYTES_AT_ONCE // (8 * 2**scan.config.n_qubits)))
     order = coarse_to_fine(len(scan.axis))
     order = order[~scan.done.ravel()[order]]

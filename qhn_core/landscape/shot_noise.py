@@ -20,9 +20,9 @@ from qhn_core.landscape.gradient_field import (
     GradientField,
     Rule,
     coarse_points,
+    gradient_at,
     live_steps,
     shift_signs,
-    slopes_at,
 )
 from qhn_core.landscape.point_terms import PointEvaluator, changed, threads_for
 from qhn_core.landscape.scan import LandscapeScan
@@ -189,7 +189,7 @@ def _measure(
             pairs = distances_within(some, n_bits) - 2 * distances_between(some, prior, n_bits)
             printed[:] += pairs[:, None] * sign[:, None]
 
-    exact = slopes_at(evaluate, theta, directions, look)
+    exact = gradient_at(evaluate, theta, directions, look)
     entropy = evaluate.terms(theta[None], q).entropy[0]
     kl = np.array(n_bits * np.log(2) - entropy)
     expected = scores[measured].mean(axis=1)

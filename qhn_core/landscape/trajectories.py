@@ -9,7 +9,7 @@ import pandas as pd
 from qhn_core.bits import Float
 from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
-from qhn_core.landscape.planes import OBJECTIVES, nearest_copy, trained_optima, trajectory
+from qhn_core.landscape.planes import OBJECTIVES, nearest_equivalent, retrain_trajectory, trained_optima
 from qhn_core.landscape.point_terms import PointEvaluator, PointTerms
 from qhn_core.landscape.scan import LandscapeScan
 
@@ -20,7 +20,7 @@ LINE_POINTS = 101
 class TrainingPath:
     """Where a run was after each epoch, seen from a plane: (E,) arrays, the first before epoch 1.
 
-    Of all angles of the same circuit those nearest to the plane's center count (`nearest_copy`).
+    Of all angles of the same circuit those nearest to the plane's center count (`nearest_equivalent`).
     """
 
     x: Float
@@ -57,7 +57,7 @@ def training_path(scan: LandscapeScan, config: RunConfig | None = None) -> Train
     """
     config = config or scan.config
     center, directions = scan.plane.center, scan.plane.directions
-    angles = nearest_copy(trajectory(config, scan.seed_row), center)
+    angles = nearest_equivalent(retrain_trajectory(config, scan.seed_row), center)
     live = directions.copy()
     live[:, 0, 1] = 0.0  # how far the plane goes along dead angles counts as little as the run does
     offsets = (angles - center).reshape(len(angles), -1)
@@ -92,7 +92,7 @@ def barriers(config: RunConfig, seed_row: int = 0) -> pd.DataFrame:
     t = np.linspace(0, 1, LINE_POINTS)
     rows = []
     for first, second in combinations(OBJECTIVES, 2):
-        step = nearest_copy(best[second], best[first]) - best[first]
+        step = nearest_equivalent(best[second], best[first]) - best[first]
         line = terms_at(config, best[first] + t[:, None, None, None] * step)
         for objective in OBJECTIVES:
             values = line.values(objective)

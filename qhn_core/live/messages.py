@@ -15,7 +15,7 @@ from qhn_core.figures.style import Figure, over_seeds
 from qhn_core.jobs.job import Job
 from qhn_core.live.pictures import picture_changes, pictures, shades
 from qhn_core.live.status import last_epoch, status
-from qhn_core.model.scores import AnyProblem, training_problem
+from qhn_core.model.scores import NetworkScores, network_scores_for
 from qhn_core.training.history import Rows
 
 MOST_PINS = 4
@@ -49,7 +49,7 @@ def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[
 
     Pinned runs add a line each to the curves, after the run's own: deltas leave those alone.
     """
-    problem = training_problem(job.config)
+    problem = network_scores_for(job.config)
     rows = job.rows()
     figures = {**_curves(job, rows, problem), **pictures(job, problem, seed)}
     for place, pin in enumerate(pinned):
@@ -69,7 +69,7 @@ def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[
 
 def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
     """(epoch, {"status", "extend", "restyle", "shades"}): what changed after epoch `since`."""
-    problem = training_problem(job.config)
+    problem = network_scores_for(job.config)
     rows = job.rows()
     new = rows["epoch"] > since
     message: dict[str, Any] = {"status": status(job, rows, problem, seed)}
@@ -96,7 +96,7 @@ def _hundredths(values: Float) -> dict[str, Any]:
     return {"dtype": "u1", "bdata": text, "shape": ", ".join(map(str, packed.shape)), "scale": 0.01}
 
 
-def _curves(job: Job, rows: Rows, problem: AnyProblem) -> dict[str, Figure]:
+def _curves(job: Job, rows: Rows, problem: NetworkScores) -> dict[str, Figure]:
     stats = over_seeds(rows)
     return {
         "objective": objective_figure(job.config, problem, stats),

@@ -18,16 +18,16 @@ from qhn_core.figures.sampled_networks import (
 from qhn_core.figures.style import Figure
 from qhn_core.jobs.job import Job
 from qhn_core.model.predictions import decision_surfaces, plot_axes
-from qhn_core.model.scores import AnyProblem, LargeProblem, Problem
+from qhn_core.model.scores import NetworkScores, SampledScores, ScoreTable
 from qhn_core.training.state import TrainingState
 
 VIEW_SAMPLES = 200
 """Networks drawn for the decision boundary of a run without shots."""
 
 
-def pictures(job: Job, problem: AnyProblem, seed: int | None) -> dict[str, Figure]:
+def pictures(job: Job, problem: NetworkScores, seed: int | None) -> dict[str, Figure]:
     """The decision boundary and the histogram of a seed, or of the best so far."""
-    if isinstance(problem, LargeProblem):
+    if isinstance(problem, SampledScores):
         measured = _measured(job, seed)
         return {
             "boundary": predictions_figure(problem, measured),
@@ -41,9 +41,9 @@ def pictures(job: Job, problem: AnyProblem, seed: int | None) -> dict[str, Figur
     }
 
 
-def picture_changes(job: Job, problem: AnyProblem, seed: int | None) -> tuple[list[Float], list[Any]]:
+def picture_changes(job: Job, problem: NetworkScores, seed: int | None) -> tuple[list[Float], list[Any]]:
     """(predictions, traces of the histogram): what of the pictures moves."""
-    if isinstance(problem, LargeProblem):
+    if isinstance(problem, SampledScores):
         measured = _measured(job, seed)
         return prediction_surfaces(problem, measured), networks_figure(problem, measured)["data"]
     samples, exact = _distribution(job, seed)
@@ -64,7 +64,7 @@ def _measured(job: Job, seed: int | None) -> Measured:
     return Measured(words_to_bits(words, config.n_qubits), angles)
 
 
-def _surfaces(problem: Problem, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:
+def _surfaces(problem: ScoreTable, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:
     networks = samples
     if not len(samples):
         networks = np.random.default_rng(0).choice(exact.size, VIEW_SAMPLES, p=exact)

@@ -10,7 +10,7 @@ from qhn_core.jobs.job import MOVING, Job, Status
 from qhn_core.live.pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression
-from qhn_core.model.scores import AnyProblem, LargeProblem
+from qhn_core.model.scores import NetworkScores, SampledScores
 from qhn_core.objectives.terms import upper_bound
 from qhn_core.training.history import Rows
 
@@ -48,7 +48,7 @@ def opening(config: RunConfig) -> str:
     return f"{config.in_words()}: looking at all {2**config.n_qubits:,} networks takes some seconds ..."
 
 
-def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[str, Any]:
+def status(job: Job, rows: Rows, problem: NetworkScores, seed: int | None) -> dict[str, Any]:
     """State, epoch, the numbers of the header with their references, and a line of guidance a view.
 
     What the numbers are held against: the best of all networks, or where those can't be searched,
@@ -60,7 +60,7 @@ def status(job: Job, rows: Rows, problem: AnyProblem, seed: int | None) -> dict[
     guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
     if config.shots is None:
         guidance = {**guidance, **GUIDANCE_EXACT}
-    if isinstance(problem, LargeProblem):
+    if isinstance(problem, SampledScores):
         guidance = {**guidance, **GUIDANCE_LARGE}
         if config.n_inputs != 2:
             guidance["boundary"] = GUIDANCE_IMAGES
@@ -96,9 +96,9 @@ def _time_left(job: Job) -> str:
     return f" · about {minutes} min {seconds} s left" if minutes else f" · about {seconds} s left"
 
 
-def _references(job: Job, problem: AnyProblem) -> tuple[str, str, str]:
+def _references(job: Job, problem: NetworkScores) -> tuple[str, str, str]:
     """What test BCE, test accuracy and the objective are held against; empty where nothing is known."""
-    if isinstance(problem, LargeProblem):
+    if isinstance(problem, SampledScores):
         linear = logistic_regression(problem.dataset)
         bce, accuracy = (
             f"logistic regression {linear[name][0]:.3f}" for name in ("test_bce", "test_accuracy")

@@ -61,7 +61,7 @@ def way_out(config: RunConfig) -> str:
 
 def without_tables(config: RunConfig) -> bool:
     """Whether a run never needs all 2**n networks: one or two layers, measured with finite shots."""
-    return config.is_shallow and config.shots is not None
+    return config.has_closed_form and config.shots is not None
 
 
 def has_tables(config: RunConfig) -> bool:

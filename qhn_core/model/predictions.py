@@ -5,12 +5,12 @@ from scipy.special import expit
 
 from qhn_core.bits import Bits, Float, Index, index_to_bits
 from qhn_core.model.network import BinaryNetwork
-from qhn_core.model.scores import LargeProblem, Problem
+from qhn_core.model.scores import SampledScores, ScoreTable
 
 NETWORKS_AT_ONCE = 2048
 
 
-def mixture_scores(problem: Problem, probabilities: Float) -> dict[str, Float]:
+def mixture_scores(problem: ScoreTable, probabilities: Float) -> dict[str, Float]:
     """Scores (B,) of the predictive mixture sum_s q_s p(y | x, s), q (B, 2**n)."""
     out: dict[str, Float] = {}
     data = problem.dataset
@@ -22,7 +22,7 @@ def mixture_scores(problem: Problem, probabilities: Float) -> dict[str, Float]:
     return out
 
 
-def predictive_mean(problem: Problem, probabilities: Float, x: Float) -> Float:
+def predictive_mean(problem: ScoreTable, probabilities: Float, x: Float) -> Float:
     """P(y = 1 | x) (B, n) of mixtures with weights (B, 2**n) at points x (n, 2)."""
     count = len(problem.functions)
     weights = np.array([np.bincount(problem.function_of, q, count) for q in probabilities])
@@ -34,7 +34,7 @@ def predictive_mean(problem: Problem, probabilities: Float, x: Float) -> Float:
     return out
 
 
-def _mixture_of(problem: LargeProblem, bits: Bits) -> dict[str, float]:
+def _mixture_of(problem: SampledScores, bits: Bits) -> dict[str, float]:
     """Scores of the predictive mean of networks, bits (B, n_bits)."""
     data = problem.dataset
     parts = (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test))
@@ -53,7 +53,9 @@ def _prediction_scores(predictions: dict[str, tuple[Float, Index]]) -> dict[str,
     return out
 
 
-def decision_surfaces(problem: Problem, samples: Index, top: int, axes: tuple[Float, Float]) -> list[Float]:
+def decision_surfaces(
+    problem: ScoreTable, samples: Index, top: int, axes: tuple[Float, Float]
+) -> list[Float]:
     """Predictions on a grid, each (len(axes[1]), len(axes[0])).
 
     Mean and standard deviation of P(y = 1 | x) over the networks `samples` (shots,), and P(y = 1 | x)
@@ -78,7 +80,7 @@ def predictions(network: BinaryNetwork, bits: Bits, weights: Float, single: Bits
     return [mean, np.sqrt(weights @ (ones - mean) ** 2), expit(network.logits(single, x))[0]]
 
 
-def plot_axes(problem: Problem | LargeProblem, points: int = 29) -> tuple[Float, Float]:
+def plot_axes(problem: ScoreTable | SampledScores, points: int = 29) -> tuple[Float, Float]:
     """Axes of a wide grid of square cells around all data: 7 points across for 4 of `points` upwards."""
     everything = np.concatenate([problem.dataset.x_train, problem.dataset.x_test])
     low, high = everything.min(axis=0), everything.max(axis=0)

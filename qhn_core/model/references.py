@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from qhn_core.bits import Float
 from qhn_core.model.datasets import Dataset
 from qhn_core.model.predictions import _prediction_scores
-from qhn_core.model.scores import Problem
+from qhn_core.model.scores import ScoreTable
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Scores:
     test_accuracy: float
 
 
-def network_scores(problem: Problem, index: int) -> Scores:
+def network_scores(problem: ScoreTable, index: int) -> Scores:
     """The scores of one network, by its basis state."""
     return Scores(
         float(problem.train_bce[index]),
@@ -32,27 +32,27 @@ def network_scores(problem: Problem, index: int) -> Scores:
     )
 
 
-def exhaustive_search(problem: Problem) -> tuple[int, Scores]:
+def exhaustive_search(problem: ScoreTable) -> tuple[int, Scores]:
     """The network with the lowest training BCE of all 2**n ("MLE E.S."): its basis state and scores.
 
     Several bitstrings can be the same function (hidden neurons swap); the first is named.
 
     >>> from qhn_core.config import RunConfig
-    >>> from qhn_core.model.scores import build_problem
-    >>> exhaustive_search(build_problem(RunConfig()))[1].test_accuracy > 0.95
+    >>> from qhn_core.model.scores import score_table
+    >>> exhaustive_search(score_table(RunConfig()))[1].test_accuracy > 0.95
     True
     """
     best = int(np.argmin(problem.train_bce))
     return best, network_scores(problem, best)
 
 
-def log_evidence(problem: Problem) -> float:
+def log_evidence(problem: ScoreTable) -> float:
     """log p(Y | X) in nats: the log of the mean over all networks of exp(log-likelihood)."""
     scores = problem.train_log_likelihood
     return float(logsumexp(scores) - np.log(scores.size))
 
 
-def exact_posterior(problem: Problem) -> Float:
+def exact_posterior(problem: ScoreTable) -> Float:
     """p(network | training data) of all 2**n networks under the uniform prior."""
     return np.exp(problem.train_log_likelihood - log_evidence(problem)) / problem.train_log_likelihood.size
 

@@ -21,7 +21,7 @@ CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Problem:
+class ScoreTable:
     """Data, network and, for each of the 2**n networks, its scores (index = basis state)."""
 
     dataset: Dataset
@@ -57,7 +57,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class LargeProblem:
+class SampledScores:
     """Data and a network of too many bits for tables: networks are scored when they are sampled."""
 
     dataset: Dataset
@@ -104,16 +104,16 @@ class LargeProblem:
         return scores
 
 
-AnyProblem = Problem | LargeProblem
+NetworkScores = ScoreTable | SampledScores
 
 
-def training_problem(config: RunConfig) -> AnyProblem:
+def network_scores_for(config: RunConfig) -> NetworkScores:
     """What a run scores its networks by: tables, or each network that it meets.
 
     Raises ValueError where a run needs tables that do not fit the memory.
     """
     if has_tables(config):
-        return build_problem(config)
+        return score_table(config)
     return _build_large(*_determined_by(config))
 
 
@@ -139,12 +139,12 @@ def _build_large(
     noise: float | None,
     scale: float | None,
     n_hidden: int,
-) -> LargeProblem:
+) -> SampledScores:
     dataset = load_dataset(name, seed, n_train, n_test, noise, scale)
-    return LargeProblem(dataset, BinaryNetwork(dataset.x_train.shape[1], n_hidden))
+    return SampledScores(dataset, BinaryNetwork(dataset.x_train.shape[1], n_hidden))
 
 
-def build_problem(config: RunConfig) -> Problem:
+def score_table(config: RunConfig) -> ScoreTable:
     """The problem of a config with its tables; cached, since runs that differ in the objective share it.
 
     Raises ValueError where the tables do not fit the memory.
@@ -162,7 +162,7 @@ def _build(
     noise: float | None,
     scale: float | None,
     n_hidden: int,
-) -> Problem:
+) -> ScoreTable:
     dataset = load_dataset(name, seed, n_train, n_test, noise, scale)
     network = BinaryNetwork(dataset.x_train.shape[1], n_hidden)
     functions, which = _distinct_functions(network)
@@ -174,7 +174,7 @@ def _build(
         scores[2, rows], scores[3, rows] = _score(network, bits, dataset.x_test, dataset.y_test)
     tables = scores[:, which]
     tables.setflags(write=False)
-    return Problem(dataset, network, tables[0], tables[1], tables[2], tables[3], functions, which)
+    return ScoreTable(dataset, network, tables[0], tables[1], tables[2], tables[3], functions, which)
 
 
 def _distinct_functions(network: BinaryNetwork) -> tuple[Index, Index]:

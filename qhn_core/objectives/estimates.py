@@ -10,14 +10,14 @@ from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
 from qhn_core.kernels import hamming
-from qhn_core.model.scores import SCORES, AnyProblem, LargeProblem, Problem, build_problem
+from qhn_core.model.scores import SCORES, NetworkScores, SampledScores, ScoreTable, score_table
 from qhn_core.objectives.terms import Terms, circuit_objective, log_likelihoods
 
 SCORE_COLUMNS = (*SCORES, "exact_objective")
 
 
-def measure(
-    config: RunConfig, problem: AnyProblem, angles: Float, draws: Draws | None
+def estimate(
+    config: RunConfig, problem: NetworkScores, angles: Float, draws: Draws | None
 ) -> tuple[Index, Terms, dict[str, Float]]:
     """(state.samples, the objective's terms, the networks' scores) at angles (S, L, 2, n).
 
@@ -27,7 +27,7 @@ def measure(
     parts = [(none, Terms(*np.zeros((3, 0))), dict.fromkeys(SCORE_COLUMNS, np.zeros(0)))]
     for rows, circuits in circuit_blocks(config, angles):
         if draws is None:
-            parts.append(_exact_measurement(config, build_problem(config), circuits))
+            parts.append(_exact_measurement(config, score_table(config), circuits))
         else:
             parts.append(_sampled_measurement(config, problem, circuits, draws.take(rows)))
     samples, terms, scores = zip(*parts, strict=True)
@@ -39,7 +39,7 @@ def measure(
 
 
 def _exact_measurement(
-    config: RunConfig, problem: Problem, circuits: Circuits
+    config: RunConfig, problem: ScoreTable, circuits: Circuits
 ) -> tuple[Index, Terms, dict[str, Float]]:
     tables = np.array([log_likelihoods(config, problem), *(getattr(problem, name) for name in SCORES)])
     means = circuits.means(tables).T
@@ -50,11 +50,11 @@ def _exact_measurement(
 
 
 def _sampled_measurement(
-    config: RunConfig, problem: AnyProblem, circuits: Circuits, draws: Draws
+    config: RunConfig, problem: NetworkScores, circuits: Circuits, draws: Draws
 ) -> tuple[Index, Terms, dict[str, Float]]:
     words, prior = circuits.samples(draws), draws.prior(config.n_qubits)
     terms = sampled_terms(config, problem, words, prior, circuits.kl())
-    if isinstance(problem, LargeProblem):  # E[ll] is a sum over 2**n networks
+    if isinstance(problem, SampledScores):  # E[ll] is a sum over 2**n networks
         exact_objective = np.full(len(words), np.nan)
     else:
         exact_objective = circuit_objective(config, problem, circuits)
@@ -68,7 +68,7 @@ def objective_of(config: RunConfig, terms: Terms) -> Float:
 
 
 def sampled_terms(
-    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, kl: Float
+    config: RunConfig, problem: ScoreTable | SampledScores, samples: Index, prior: Index, kl: Float
 ) -> Terms:
     """The terms as measured: samples and prior samples (S, n_words, shots), the exact KL (S,).
 

@@ -15,7 +15,7 @@ from qhn_core.circuits.divergences import kernel_table, smooth
 from qhn_core.config import RunConfig
 from qhn_core.kernels import hamming, transforms
 from qhn_core.model.capacity import MOST_TABLE_BITS
-from qhn_core.model.scores import LargeProblem, Problem, build_problem
+from qhn_core.model.scores import SampledScores, ScoreTable, score_table
 from qhn_core.objectives.terms import check_shape, circuit_objective, log_likelihoods
 
 Distinct = tuple[Index, Float, Index]
@@ -47,7 +47,7 @@ def objective_gradient(config: RunConfig, angles: Float) -> Float:
 def value_and_gradient(config: RunConfig, angles: Float) -> tuple[Float, Float]:
     """(`objectives.objective_value` (B,), `objective_gradient`) at the same angles, simulated once."""
     check_shape(config, angles)
-    problem = build_problem(config)
+    problem = score_table(config)
     parts = [
         (circuit_objective(config, problem, circuits), exact_gradient(config, problem, circuits))
         for _, circuits in circuit_blocks(config, check_angles(angles))
@@ -56,7 +56,7 @@ def value_and_gradient(config: RunConfig, angles: Float) -> tuple[Float, Float]:
     return np.concatenate(values), np.concatenate(gradients)
 
 
-def exact_gradient(config: RunConfig, problem: Problem, circuits: Circuits) -> Float:
+def exact_gradient(config: RunConfig, problem: ScoreTable, circuits: Circuits) -> Float:
     """See `objective_gradient`."""
     if config.gradient == "chain-rule":
         return circuits.gradient(log_likelihoods(config, problem), config.objective)
@@ -68,7 +68,11 @@ def exact_gradient(config: RunConfig, problem: Problem, circuits: Circuits) -> F
 
 
 def sampled_gradient(
-    config: RunConfig, problem: Problem | LargeProblem, circuits: Circuits, draws: Draws, measured: Index
+    config: RunConfig,
+    problem: ScoreTable | SampledScores,
+    circuits: Circuits,
+    draws: Draws,
+    measured: Index,
 ) -> Float:
     """Estimate dL/dtheta (S, L, 2, n) from finite shots, by config.gradient.
 
@@ -89,7 +93,7 @@ def sampled_gradient(
 
 
 def shifted_values(
-    config: RunConfig, problem: Problem | LargeProblem, samples: Index, prior: Index, measured: Index
+    config: RunConfig, problem: ScoreTable | SampledScores, samples: Index, prior: Index, measured: Index
 ) -> Float:
     """What the shift rule takes differences of, for the circuits of one seed, (C,): E[ll] - λ MMD².
 

@@ -9,7 +9,7 @@ from qhn_core.circuits.ansatz import check_angles
 from qhn_core.circuits.base import Circuits
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.config import RunConfig
-from qhn_core.model.scores import Problem, build_problem
+from qhn_core.model.scores import ScoreTable, score_table
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Terms:
             return self.expected_log_likelihood - regularization * penalty
 
 
-def log_likelihoods(config: RunConfig, problem: Problem) -> Float:
+def log_likelihoods(config: RunConfig, problem: ScoreTable) -> Float:
     """Training log-likelihood of every network (2**n,), summed or averaged as the config says."""
     total = problem.train_log_likelihood
     return total if config.likelihood == "sum" else total / len(problem.dataset.y_train)
@@ -43,12 +43,12 @@ def objective_value(config: RunConfig, angles: Float) -> Float:
     (1,)
     """
     check_shape(config, angles)
-    problem = build_problem(config)
+    problem = score_table(config)
     blocks = circuit_blocks(config, check_angles(angles))
     return np.concatenate([circuit_objective(config, problem, circuits) for _, circuits in blocks])
 
 
-def circuit_objective(config: RunConfig, problem: Problem, circuits: Circuits) -> Float:
+def circuit_objective(config: RunConfig, problem: ScoreTable, circuits: Circuits) -> Float:
     """The exact objective (S,) of circuits, nats."""
     expected = circuits.means(log_likelihoods(config, problem)[None])[:, 0]
     none = np.zeros(len(expected))
@@ -57,7 +57,7 @@ def circuit_objective(config: RunConfig, problem: Problem, circuits: Circuits) -
     return Terms(expected, kl, mmd_squared).value(config.objective, config.regularization)
 
 
-def upper_bound(config: RunConfig, problem: Problem) -> tuple[float, str]:
+def upper_bound(config: RunConfig, problem: ScoreTable) -> tuple[float, str]:
     """(nats, name) of what the objective of no distribution q over all networks exceeds.
 
     E_q[ll] is at most the log-likelihood of the best network, which exhaustive search finds; KL and MMD²
@@ -65,8 +65,8 @@ def upper_bound(config: RunConfig, problem: Problem) -> tuple[float, str]:
     q ∝ exp(ll / λ), and its ELBO is λ log mean exp(ll / λ). At λ = 1, with the likelihood summed, that
     is the log evidence. With annealing λ falls to nothing, and the best network is the bound.
 
-    >>> from qhn_core.model.scores import build_problem
-    >>> upper_bound(RunConfig(objective="elbo"), build_problem(RunConfig()))[1]
+    >>> from qhn_core.model.scores import score_table
+    >>> upper_bound(RunConfig(objective="elbo"), score_table(RunConfig()))[1]
     'log evidence'
     """
     scores, strength = log_likelihoods(config, problem), config.regularization

@@ -14,7 +14,7 @@ from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.figures.style import over_seeds
 from qhn_core.landscape.scanner import roughness_table, scan_landscape
 from qhn_core.model.references import exhaustive_search
-from qhn_core.model.scores import SCORES, build_problem
+from qhn_core.model.scores import SCORES, score_table
 from qhn_core.paper.conventions import NETWORKS, Conventions, method_of
 from qhn_core.paper.cost import Cost
 from qhn_core.paper.published import ASSETS
@@ -142,7 +142,7 @@ def curve_rows(place: int, run: RunResult) -> pd.DataFrame:
 def exhaustive_scores(runs: Sequence[RunResult]) -> dict[str, dict[str, float]]:
     """The best network on the training set of each dataset: dataset -> score -> value."""
     configs = {run.config.dataset: run.config for run in runs}
-    return {d: vars(exhaustive_search(build_problem(c))[1]) for d, c in configs.items()}
+    return {d: vars(exhaustive_search(score_table(c))[1]) for d, c in configs.items()}
 
 
 def scan_slice(run: RunResult) -> tuple[Slice, pd.DataFrame]:

@@ -5,12 +5,12 @@ import pandas as pd
 
 from qhn_core.bits import Float, bits_to_words, words_to_bits
 from qhn_core.circuits.base import Draws, seed_keys
-from qhn_core.circuits.closed_form import Shallow, most_probable_bits
+from qhn_core.circuits.closed_form import ClosedForm, most_probable_bits
 from qhn_core.circuits.simulators import get_simulator, row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.model.predictions import _mixture_of, mixture_scores
 from qhn_core.model.references import exhaustive_search, logistic_regression
-from qhn_core.model.scores import SCORES, LargeProblem, Problem, training_problem
+from qhn_core.model.scores import SCORES, SampledScores, ScoreTable, network_scores_for
 
 SUMMARY_SHOTS = 1000
 """Networks that stand for a distribution without a table."""
@@ -39,11 +39,11 @@ def seed_scores(
     config: RunConfig, history: pd.DataFrame, best_angles: Float
 ) -> dict[str, dict[str, Float]]:
     """The rows of `summarize` before they are averaged: scores (S,) of the seeds, (1,) of a yardstick."""
-    problem = training_problem(config)
+    problem = network_scores_for(config)
     last = last_epochs(history)
     at_best = (
         _sampled_scores_at(config, problem, best_angles)
-        if isinstance(problem, LargeProblem)
+        if isinstance(problem, SampledScores)
         else _scores_at(config, problem, best_angles)
     )
     return {"last epoch": {name: last[name].to_numpy() for name in SCORES}, **at_best}
@@ -54,7 +54,7 @@ def last_epochs(history: pd.DataFrame) -> pd.DataFrame:
     return history[history.epoch == history.groupby("seed").epoch.transform("max")]
 
 
-def _scores_at(config: RunConfig, problem: Problem, angles: Float) -> dict[str, dict[str, Float]]:
+def _scores_at(config: RunConfig, problem: ScoreTable, angles: Float) -> dict[str, dict[str, Float]]:
     """Scores (S,) of the average, the mixture and the most probable network at angles (S, L, 2, n)."""
     simulator = get_simulator(config.simulator, config.n_qubits)
     tables = {name: getattr(problem, name) for name in SCORES}
@@ -77,11 +77,11 @@ def _scores_at(config: RunConfig, problem: Problem, angles: Float) -> dict[str, 
 
 
 def _sampled_scores_at(
-    config: RunConfig, problem: LargeProblem, angles: Float
+    config: RunConfig, problem: SampledScores, angles: Float
 ) -> dict[str, dict[str, Float]]:
     """The same for one or two layers and many qubits, from samples of an epoch that no training reaches."""
     keys = seed_keys(config.seed, np.arange(len(angles)))
-    samples = Shallow(config, angles).samples(Draws(keys, config.epochs + 1, SUMMARY_SHOTS))
+    samples = ClosedForm(config, angles).samples(Draws(keys, config.epochs + 1, SUMMARY_SHOTS))
     top = bits_to_words(most_probable_bits(angles)[:, None])
     mixtures = [_mixture_of(problem, words_to_bits(words, config.n_qubits)) for words in samples]
     return {

@@ -18,8 +18,8 @@ from qhn_core.bits import Float, Index
 from qhn_core.circuits.base import Draws, Keys, as_words, seed_keys
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.config import RunConfig
-from qhn_core.model.scores import AnyProblem, build_problem, training_problem
-from qhn_core.objectives.estimates import measure, objective_of
+from qhn_core.model.scores import NetworkScores, network_scores_for, score_table
+from qhn_core.objectives.estimates import estimate, objective_of
 from qhn_core.objectives.gradients import exact_gradient, sampled_gradient
 from qhn_core.training.evaluation import summarize
 from qhn_core.training.history import Rows, join_rows, tidy
@@ -41,7 +41,7 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
     if config.initial_angles is not None:
         angles[:] = np.reshape(config.initial_angles, config.angle_shape)
     draws = None if config.shots is None else Draws(seed_keys(config.seed, seeds), 0, config.shots)
-    samples, terms, _ = measure(config, training_problem(config), angles, draws)
+    samples, terms, _ = estimate(config, network_scores_for(config), angles, draws)
     count = len(seeds)
     return TrainingState(
         epoch=0,
@@ -68,7 +68,7 @@ def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[Tra
     >>> state.epoch, rows["epoch"].tolist(), rows["seed"].tolist()
     (3, [1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0, 1])
     """
-    problem, keys = training_problem(config), seed_keys(config.seed, state.seeds)
+    problem, keys = network_scores_for(config), seed_keys(config.seed, state.seeds)
     rows: list[Rows] = []
     for _ in range(min(n_epochs, config.epochs - state.epoch)):
         if state.diverged_at.all():  # nothing moves, but other shards of the run count on
@@ -80,7 +80,7 @@ def advance(config: RunConfig, state: TrainingState, n_epochs: int) -> tuple[Tra
 
 
 def _one_epoch(
-    config: RunConfig, problem: AnyProblem, keys: Keys, state: TrainingState
+    config: RunConfig, problem: NetworkScores, keys: Keys, state: TrainingState
 ) -> tuple[TrainingState, Rows]:
     epoch = state.epoch + 1
     alive = np.flatnonzero(state.diverged_at == 0)
@@ -90,7 +90,7 @@ def _one_epoch(
     gradient = _gradient(climbed, problem, now, draws)
     angles = ascend(now.angles, gradient, now.learning_rate)
     finite = np.asarray((np.abs(angles) < LARGEST_ANGLE).all(axis=(1, 2, 3)))
-    samples, terms, scores = measure(climbed, problem, angles[finite], draws and draws.take(finite))
+    samples, terms, scores = estimate(climbed, problem, angles[finite], draws and draws.take(finite))
     objective = objective_of(climbed, terms)
     ok = np.isfinite(objective)
     judged = objective_of(at_epoch(config, config.epochs), terms)[ok]  # all epochs by one λ, the last one's
@@ -133,13 +133,13 @@ def _one_epoch(
     return _put_back(state, alive[finite], new, epoch, diverged_at), row
 
 
-def _gradient(config: RunConfig, problem: AnyProblem, now: TrainingState, draws: Draws | None) -> Float:
+def _gradient(config: RunConfig, problem: NetworkScores, now: TrainingState, draws: Draws | None) -> Float:
     """The gradient (S, L, 2, n) at now.angles: exact without draws."""
     gradient = np.empty_like(now.angles)
     measured = as_words(now.samples)
     for rows, circuits in circuit_blocks(config, now.angles):
         if draws is None:
-            gradient[rows] = exact_gradient(config, build_problem(config), circuits)
+            gradient[rows] = exact_gradient(config, score_table(config), circuits)
         else:
             gradient[rows] = sampled_gradient(config, problem, circuits, draws.take(rows), measured[rows])
     return gradient
@@ -186,7 +186,7 @@ def train(config: RunConfig, progress: Callable[[TrainingState, Rows], None] | N
     >>> result.history.shape, result.best_angles.shape
     ((6, 13), (2, 1, 2, 14))
     """
-    training_problem(config)
+    network_scores_for(config)
     threads = min(os.cpu_count() or 1, config.n_seeds)
     shards = np.array_split(np.arange(config.n_seeds), threads)
     chunk = max(1, config.epochs // 50)

@@ -15,7 +15,7 @@ import qsimcirq
 import qhn_core as qhn
 from qhn_core.circuits.ansatz import parameter_resolver
 from qhn_core.landscape.scanner import scan_in_stages
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from tests.benchmarks.measure import median_seconds, row
 
 RESOLUTION, PEER_RESOLUTION = 51, 11
@@ -29,7 +29,7 @@ def plain_loss(config: qhn.RunConfig) -> Callable[[np.ndarray], float]:
     circuit = qhn.brickwork_circuit(config.n_qubits, config.n_layers)
     qubits = cirq.LineQubit.range(config.n_qubits)
     simulator = qsimcirq.QSimSimulator()
-    scores = build_problem(config).train_log_likelihood
+    scores = score_table(config).train_log_likelihood
 
     def loss(flat: np.ndarray) -> float:
         resolver = parameter_resolver(flat.reshape(config.angle_shape))
@@ -104,7 +104,7 @@ def rows() -> list[str]:
 def large_rows() -> list[str]:
     """21x21 points at 22 qubits, three layers: the first part, the longest wait for a cancel, memory."""
     config = qhn.RunConfig(n_hidden=LARGE, n_layers=3)
-    build_problem(config)  # the scores of all networks, which training has made already
+    score_table(config)  # the scores of all networks, which training has made already
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     plane = qhn.LandscapeConfig(resolution=21)
     scans = scan_in_stages(config, plane, np.zeros(config.angle_shape))

@@ -10,7 +10,7 @@ import numpy as np
 
 import qhn_core as qhn
 from qhn_core.bits import index_to_bits
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.objectives.gradients import shifted_angles, value_and_gradient
 from qhn_core.objectives.terms import log_likelihoods
 from qhn_core.training.loop import advance, initial_state
@@ -30,7 +30,7 @@ def command_line(*options: str) -> dict:
 def naive_epoch_seconds(config: qhn.RunConfig) -> float:
     """One epoch of one seed as a newcomer writes it: plain circuits, numpy's choice, eq. (21) in numpy."""
     rng = np.random.default_rng(0)
-    problem = build_problem(config)
+    problem = score_table(config)
     angles = rng.uniform(0, 2 * np.pi, (1, *config.angle_shape))
     circuits = shifted_angles(angles).reshape(-1, *config.angle_shape)
     prior = rng.integers(0, 2, (config.shots, config.n_qubits), dtype=np.uint8)
@@ -75,7 +75,7 @@ def sampled_rows() -> list[str]:
 
 def naive_value_and_gradient(config: qhn.RunConfig, theta: np.ndarray) -> tuple[float, np.ndarray]:
     """ELBO and its gradient as a newcomer writes them: every shifted circuit, and the chain rule over q."""
-    scores = log_likelihoods(config, build_problem(config))
+    scores = log_likelihoods(config, score_table(config))
     q = plain_loop(theta[None])[0].astype(float)
     slope = scores - config.regularization * (np.log(q) + 1)
     value = q @ scores - config.regularization * (q @ np.log(q) + config.n_qubits * np.log(2))

@@ -7,8 +7,8 @@ from scipy import stats
 from qhn_core import RunConfig
 from qhn_core.circuits.base import Draws, seed_keys
 from qhn_core.circuits.batches import circuit_blocks
-from qhn_core.circuits.closed_form import Shallow
-from qhn_core.circuits.statevector import Deep
+from qhn_core.circuits.closed_form import ClosedForm
+from qhn_core.circuits.statevector import StateVector
 from qhn_core.kernels import light_cones, states
 from tests.unit import oracles
 from tests.unit.circuits.test_closed_form import assert_follows
@@ -80,7 +80,7 @@ def test_the_closed_form_and_a_state_vector_give_the_same_exact_numbers(n_layers
     (_, product), (_, state) = (
         next(circuit_blocks(config.model_copy(update={"simulator": s}), angles)) for s in ("auto", "cirq")
     )
-    assert (type(product), type(state)) == (Shallow, Deep)
+    assert (type(product), type(state)) == (ClosedForm, StateVector)
     for objective in ("mle", "elbo", "selbo"):
         one, other = product.gradient(scores, objective), state.gradient(scores, objective)
         np.testing.assert_allclose(one, other, atol=1e-12)

@@ -12,7 +12,7 @@ from qhn_core.figures.curves import gradient_figure, objective_figure
 from qhn_core.figures.histogram import histogram_figure
 from qhn_core.figures.style import over_seeds
 from qhn_core.model.predictions import decision_surfaces, plot_axes
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from tests.unit import oracles
 
 RUNS = {
@@ -32,7 +32,7 @@ def trained(run):
     config = qhn.RunConfig(
         **{"n_hidden": 1, "n_seeds": 4, "epochs": 8, "seed": 3, "shots": 20, **RUNS[run]}
     )
-    return config, build_problem(config), qhn.train(config).history
+    return config, score_table(config), qhn.train(config).history
 
 
 def curves(run):
@@ -254,7 +254,7 @@ def decoded(name, n_hidden):
 @pytest.mark.parametrize("n_hidden", [1, 3])
 def test_hover_decodes_the_network_and_scores_it(n_hidden):
     config = qhn.RunConfig(n_hidden=n_hidden)
-    problem, data, n = build_problem(config), qhn.load_dataset("gaussian"), config.n_qubits
+    problem, data, n = score_table(config), qhn.load_dataset("gaussian"), config.n_qubits
     exact = np.full(2**n, 2.0**-n)
     samples = np.random.default_rng(8).choice(2**n, 12, replace=False)
     bars = histogram_figure(problem, samples, exact)["data"][0]

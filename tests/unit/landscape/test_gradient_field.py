@@ -3,7 +3,7 @@ import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, objective_gradient, scan_landscape
 from qhn_core.landscape.gradient_field import RULES, coarse_points, gradient_field, live_steps
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -16,7 +16,7 @@ def scanned(n_layers=1, kind="random", **options):
 
 
 def scores_of(config):
-    data = build_problem(config).dataset
+    data = score_table(config).dataset
     scale = len(data.y_train) if config.likelihood == "mean" else 1
     return oracles.all_log_likelihoods(data.x_train, data.y_train, 1) / scale
 

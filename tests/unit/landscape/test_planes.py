@@ -3,7 +3,7 @@ import pytest
 from scipy.linalg import eigh
 
 from qhn_core import LandscapeConfig, RunConfig, objective_gradient, objective_value, train
-from qhn_core.landscape.planes import choose_plane, hessian_eigenvectors, orthonormal, trajectory
+from qhn_core.landscape.planes import choose_plane, hessian_eigenvectors, orthonormal, retrain_trajectory
 from tests.unit import oracles
 
 CONFIG = RunConfig(n_hidden=1, n_layers=2, objective="elbo", regularization=5, shots=None, epochs=12)
@@ -62,7 +62,7 @@ def test_parallel_directions_are_refused():
 def test_the_trajectory_is_the_way_of_the_run():
     config = RunConfig(n_hidden=1, epochs=5, n_seeds=3)
     result = train(config)
-    path = trajectory(config, seed_row=2)
+    path = retrain_trajectory(config, seed_row=2)
     assert path.shape == (6, *config.angle_shape)
     np.testing.assert_array_equal(path[-1], result.state.angles[2])
     steps = np.abs(np.diff(path, axis=0)).mean(axis=(1, 2, 3))
@@ -72,7 +72,7 @@ def test_the_trajectory_is_the_way_of_the_run():
 
 def test_principal_components_hold_more_of_the_path_than_any_random_plane():
     config = RunConfig(n_hidden=1, epochs=12, shots=None)
-    path = trajectory(config, 0)
+    path = retrain_trajectory(config, 0)
     center = path[-1]
     away = (path - center).reshape(len(path), -1)
     steps = (away + np.pi) % (2 * np.pi) - np.pi  # of the nearest copies: a turn changes no circuit

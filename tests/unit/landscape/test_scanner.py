@@ -9,7 +9,7 @@ from qhn_core.landscape import scanner
 from qhn_core.landscape.point_terms import PointEvaluator
 from qhn_core.landscape.scan import GRIDS
 from qhn_core.landscape.scanner import coarse_to_fine, scan_in_stages
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -36,7 +36,7 @@ def point(scan, i, j):
 @pytest.mark.parametrize("likelihood", ["sum", "mean"])
 def test_grid_values_are_the_objective_on_cirq(objective, n_layers, likelihood):
     scan = scanned(n_layers=n_layers, likelihood=likelihood)
-    data = build_problem(scan.config).dataset
+    data = score_table(scan.config).dataset
     scores = oracles.all_log_likelihoods(data.x_train, data.y_train, 1) / (
         300 if likelihood == "mean" else 1
     )
@@ -51,7 +51,7 @@ def test_grid_values_are_the_objective_on_cirq(objective, n_layers, likelihood):
 @OBJECTIVES
 def test_grid_values_at_14_qubits(objective):
     scan = scanned(n_hidden=3, n_layers=2, bandwidth=None)
-    scores = build_problem(scan.config).train_log_likelihood
+    scores = score_table(scan.config).train_log_likelihood
     for i, j in [(0, 3), (10, 10)]:
         angles = point(scan, i, j)
         expected = oracles.objective(objective, oracles.probabilities(angles), scores, 20, 3.5)
@@ -277,7 +277,7 @@ def test_a_partial_scan_is_shown_with_its_nearest_points(monkeypatch):
 @pytest.mark.parametrize("likelihood", ["sum", "mean"])
 def test_the_test_set_has_its_own_expected_log_likelihood(likelihood):
     scan = scanned(n_layers=2, likelihood=likelihood)
-    data = build_problem(scan.config).dataset
+    data = score_table(scan.config).dataset
     scores = oracles.all_log_likelihoods(data.x_test, data.y_test, 1)
     expected = oracles.probabilities(point(scan, 3, 8)) @ scores / (200 if likelihood == "mean" else 1)
     assert scan.expected_test_log_likelihood[3, 8] == pytest.approx(expected, rel=1e-9)

@@ -7,7 +7,7 @@ from qhn_core import LandscapeConfig, RunConfig, mmd_squared_unbiased, scan_land
 from qhn_core.kernels.hamming import distances_between, distances_within
 from qhn_core.landscape.gradient_field import RULES, coarse_points, gradient_field, live_steps
 from qhn_core.landscape.shot_noise import draws, mean_and_error, sample_landscape
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -48,7 +48,7 @@ def test_distances_are_counted():
 def test_every_estimate_is_eq_21_of_its_own_samples(both, h):
     scan, sampled = both
     _, points = coarse_points(scan, 3)
-    data = build_problem(scan.config).dataset
+    data = score_table(scan.config).dataset
     scores = oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
     circuits = 2 * len(live_steps(scan.plane.center)) + 1
     for point, repeat in ((0, 0), (5, 7)):
@@ -66,7 +66,7 @@ def test_every_slope_is_the_rules_estimate_from_its_own_samples(both, rule, h):
     """Algorithm 1: eq. (21) at both shifts; chain rule: kernels between shifts and center."""
     scan, sampled = both
     _, points = coarse_points(scan, 3)
-    data = build_problem(scan.config).dataset
+    data = score_table(scan.config).dataset
     scores = oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
     gram, theta, repeat = oracles.gram(6, h), points[2], 3
     steps = live_steps(theta)

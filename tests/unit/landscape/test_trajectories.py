@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
-from qhn_core.landscape.planes import nearest_copy, trained_optima, trajectory
+from qhn_core.landscape.planes import nearest_equivalent, retrain_trajectory, trained_optima
 from qhn_core.landscape.trajectories import barriers, training_path
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from tests.unit import oracles
 
 CONFIG = RunConfig(n_hidden=1, epochs=9, n_seeds=3, regularization=4, bandwidth=1.3)
@@ -17,14 +17,14 @@ def scanned(kind, config=CONFIG, seed=2, **options):
 
 
 def value(config, name, angles, strength, h):
-    data = build_problem(config).dataset
+    data = score_table(config).dataset
     scores = oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
     return oracles.objective(name, oracles.probabilities(angles), scores, strength, h)
 
 
 def test_nearest_copies_are_the_same_circuit_and_the_nearest():
     angles, to = 30 * oracles.random_angles(0, 2, 2, 4), oracles.random_angles(1, 2, 2, 4)
-    near = nearest_copy(angles, to)
+    near = nearest_equivalent(angles, to)
     np.testing.assert_allclose(oracles.probabilities(near), oracles.probabilities(angles), atol=1e-12)
     assert np.abs(near - to).max() <= np.pi
     np.testing.assert_array_equal(near[0, 1], to[0, 1])
@@ -36,7 +36,7 @@ def test_the_path_has_the_values_of_the_run_and_of_its_projection(kind, n_layers
     config = CONFIG.model_copy(update={"n_layers": n_layers})
     scan = scanned(kind, config)
     table = training_path(scan).table("selbo", 6.0, 2.0)
-    way = trajectory(config, 2)
+    way = retrain_trajectory(config, 2)
     assert table.epoch.tolist() == list(range(10))
     for epoch in (0, 4, 9):
         row = table.iloc[epoch]
@@ -56,7 +56,7 @@ def test_no_point_of_the_plane_is_nearer_than_the_distance():
     """By brute force over the plane, in the angles that do something, of the nearest copy to theta*."""
     scan = scanned("random")
     path = training_path(scan)
-    way = nearest_copy(trajectory(CONFIG, 2), scan.plane.center)
+    way = nearest_equivalent(retrain_trajectory(CONFIG, 2), scan.plane.center)
     steps = np.linspace(-0.3, 0.3, 7)
     for epoch in (0, 3, 9):
         gaps = [
@@ -88,7 +88,7 @@ def test_a_path_in_the_plane_has_no_distance():
     """Two qubits' RY that span the whole path: a plane through gates holds what moves along them."""
     scan = scanned("gates", gates=((0, 0, 1), (0, 0, 3)))
     path = training_path(scan)
-    offsets = nearest_copy(trajectory(CONFIG, 2), scan.plane.center) - scan.plane.center
+    offsets = nearest_equivalent(retrain_trajectory(CONFIG, 2), scan.plane.center) - scan.plane.center
     np.testing.assert_allclose(path.x, offsets[:, 0, 0, 1], atol=1e-12)
     np.testing.assert_allclose(path.y, offsets[:, 0, 0, 3], atol=1e-12)
     rest = np.delete(offsets[:, 0, 0], [1, 3], axis=1)

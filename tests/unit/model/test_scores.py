@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from qhn_core import RunConfig
 from qhn_core.model.capacity import check_memory
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from tests.unit import oracles
 
 TINY = RunConfig(n_hidden=1)
@@ -15,7 +15,7 @@ SMALL = RunConfig(n_train_per_class=4, n_test_per_class=3)  # 14 bits, few point
 
 
 def test_tables_hold_every_network_in_the_order_of_the_indices():
-    problem = build_problem(TINY)
+    problem = score_table(TINY)
     data = problem.dataset
     train = oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
     test = oracles.all_log_likelihoods(data.x_test, data.y_test, 1)
@@ -24,7 +24,7 @@ def test_tables_hold_every_network_in_the_order_of_the_indices():
 
 
 def test_tables_of_14_bits_have_no_seams_between_chunks():
-    problem = build_problem(SMALL)
+    problem = score_table(SMALL)
     data = problem.dataset
     some = [0, 1, 1023, 1024, 5000, 8191, 8192, 16383]
     expected = [oracles.log_likelihood(oracles.bits(i, 14), data.x_train, data.y_train, 3) for i in some]
@@ -34,7 +34,7 @@ def test_tables_of_14_bits_have_no_seams_between_chunks():
 
 @pytest.mark.parametrize("index", [0, 27, 63])
 def test_bce_and_accuracy_are_sklearns(index):
-    problem = build_problem(TINY)
+    problem = score_table(TINY)
     for part in ("train", "test"):
         x, y = getattr(problem.dataset, f"x_{part}"), getattr(problem.dataset, f"y_{part}")
         logits = np.array([oracles.logit(oracles.bits(index, 6), point, 1) for point in x])
@@ -46,7 +46,7 @@ def test_bce_and_accuracy_are_sklearns(index):
 
 def test_objectives_share_one_problem():
     others = [RunConfig(n_hidden=1, objective=o, n_layers=2, shots=None, seed=5) for o in ("mle", "elbo")]
-    assert all(build_problem(other) is build_problem(TINY) for other in others)
+    assert all(score_table(other) is score_table(TINY) for other in others)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_objectives_share_one_problem():
     ],
 )
 def test_other_data_or_another_network_is_another_problem(change):
-    other = build_problem(RunConfig(**{"n_hidden": 1, **change}))
-    mine = build_problem(TINY)
+    other = score_table(RunConfig(**{"n_hidden": 1, **change}))
+    mine = score_table(TINY)
     assert other.test_bce.shape != mine.test_bce.shape or not np.array_equal(
         np.append(other.train_bce, other.test_bce), np.append(mine.train_bce, mine.test_bce)
     )
@@ -71,12 +71,12 @@ def test_other_data_or_another_network_is_another_problem(change):
 
 def test_shared_tables_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
-        build_problem(TINY).train_log_likelihood[0] = 0
+        score_table(TINY).train_log_likelihood[0] = 0
 
 
 def test_too_many_qubits_say_how_much_memory_is_needed():
     with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits") as error:
-        build_problem(RunConfig(n_hidden=20))
+        score_table(RunConfig(n_hidden=20))
     needed = float(re.search(r"need ([\d,]+) GB", str(error.value))[1].replace(",", ""))
     assert (
         2**82 * 40 / 1e9 < needed < 2**82 * 400 / 1e9

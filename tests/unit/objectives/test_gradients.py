@@ -17,7 +17,7 @@ from qhn_core.circuits.base import Draws, seed_keys
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.circuits.divergences import kl_to_uniform
 from qhn_core.kernels import hamming
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.objectives.gradients import (
     mean_kernel,
     sampled_gradient,
@@ -51,7 +51,7 @@ def configured(objective, n_layers, **options):
 
 @lru_cache
 def scores(n_hidden, n_train):
-    data = build_problem(RunConfig(n_hidden=n_hidden, n_train_per_class=n_train)).dataset
+    data = score_table(RunConfig(n_hidden=n_hidden, n_train_per_class=n_train)).dataset
     return oracles.all_log_likelihoods(data.x_train, data.y_train, n_hidden)
 
 
@@ -229,9 +229,7 @@ def draw_gradients(config, angles, repeats):
     parts = []
     for rows, circuits in circuit_blocks(config, np.tile(angles, (repeats, 1, 1, 1))):
         own, before = draws.take(rows), replace(draws.take(rows), epoch=6)
-        parts.append(
-            sampled_gradient(config, build_problem(config), circuits, own, circuits.samples(before))
-        )
+        parts.append(sampled_gradient(config, score_table(config), circuits, own, circuits.samples(before)))
     return np.concatenate(parts)
 
 
@@ -255,7 +253,7 @@ def test_sampled_algorithm_1_is_eq_21_at_each_shifted_circuit(n_layers):
     config = configured("selbo", n_layers, gradient="algorithm-1", shots=5)
     rng = np.random.default_rng(1)
     samples, prior = rng.integers(64, size=(24, 1, 5)), rng.integers(64, size=(1, 5))
-    actual = shifted_values(config, build_problem(config), samples, prior, np.zeros((1, 5), dtype=int))
+    actual = shifted_values(config, score_table(config), samples, prior, np.zeros((1, 5), dtype=int))
     bits = oracles.all_bits(6)
     mmd = [mmd_squared_unbiased(bits[x], bits[prior[0]], H) for x in samples[:, 0]]
     expected = scores(1, 150)[samples[:, 0]].mean(axis=1) - STRENGTH["selbo"] * np.array(mmd)

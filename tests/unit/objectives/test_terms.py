@@ -3,7 +3,7 @@ import pytest
 from scipy.special import logsumexp, rel_entr, softmax
 
 from qhn_core import RunConfig, mmd_squared_to_uniform, mmd_squared_unbiased, objective_value
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.objectives.estimates import sampled_terms
 from qhn_core.objectives.terms import Terms, upper_bound
 from tests.unit import oracles
@@ -18,7 +18,7 @@ def exact(**options):
 
 @pytest.fixture(scope="module")
 def scores():
-    data = build_problem(exact()).dataset
+    data = score_table(exact()).dataset
     return oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
 
 
@@ -48,7 +48,7 @@ def test_objectives_at_14_qubits(objective):
         regularization=30,
         simulator="qsim",
     )
-    data = build_problem(config).dataset
+    data = score_table(config).dataset
     scores = oracles.all_log_likelihoods(data.x_train, data.y_train, 3)
     angles = oracles.random_angles(1, 1, 2, 2, 14)
     expected = oracles.objective(objective, oracles.probabilities(angles[0]), scores, 30, 14 / 4)
@@ -101,7 +101,7 @@ def test_sampled_terms_are_means_over_samples_and_eq_21(likelihood, scores):
     rng = np.random.default_rng(0)
     samples, prior = rng.integers(64, size=(3, 7)), rng.integers(64, size=(3, 7))
     kl = np.array([1.0, 2.0, 3.0])
-    terms = sampled_terms(config, build_problem(config), samples[:, None], prior[:, None], kl)
+    terms = sampled_terms(config, score_table(config), samples[:, None], prior[:, None], kl)
     bits = oracles.all_bits(6)
     expected = [mmd_squared_unbiased(bits[x], bits[y], 1.1) for x, y in zip(samples, prior, strict=True)]
     np.testing.assert_allclose(terms.mmd_squared, expected, atol=1e-12)
@@ -114,7 +114,7 @@ def test_sampled_terms_are_means_over_samples_and_eq_21(likelihood, scores):
 
 def test_one_shot_has_no_mmd_estimate():
     config = RunConfig(n_hidden=1, objective="mle", shots=1)
-    terms = sampled_terms(config, build_problem(config), np.array([[[3]]]), np.array([[[4]]]), np.zeros(1))
+    terms = sampled_terms(config, score_table(config), np.array([[[3]]]), np.array([[[4]]]), np.zeros(1))
     assert np.isnan(terms.mmd_squared).all()
     assert np.isfinite(terms.expected_log_likelihood).all()
 
@@ -132,7 +132,7 @@ def test_no_distribution_exceeds_the_bound_and_the_best_one_reaches_it(
     objective, strength, likelihood, scores
 ):
     config = exact(objective=objective, regularization=strength, likelihood=likelihood)
-    level, _ = upper_bound(config, build_problem(config))
+    level, _ = upper_bound(config, score_table(config))
     own = scores / (300 if likelihood == "mean" else 1)
     rng = np.random.default_rng(0)
     best = softmax(own / strength) if objective == "elbo" and strength > 1e-9 else np.eye(64)[own.argmax()]
@@ -161,4 +161,4 @@ def test_no_distribution_exceeds_the_bound_and_the_best_one_reaches_it(
     ],
 )
 def test_a_bound_is_called_what_it_is(change, name):
-    assert upper_bound(exact(**change), build_problem(exact()))[1] == name
+    assert upper_bound(exact(**change), score_table(exact()))[1] == name

@@ -10,7 +10,7 @@ import pytest
 import qhn_core as qhn
 from qhn_core.jobs import scheduler, sweep
 from qhn_core.jobs.workers import thread_workers
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.paper import (
     METHODS,
     Conventions,
@@ -64,7 +64,7 @@ def test_a_cell_of_the_table_is_the_summary_of_its_run(results, dataset, network
 
 def test_exhaustive_search_is_the_best_on_the_training_set(results):
     for dataset in ("moons", "gaussian"):
-        problem = build_problem(BASE.model_copy(update={"dataset": dataset}))
+        problem = score_table(BASE.model_copy(update={"dataset": dataset}))
         best = problem.train_bce == problem.train_bce.min()
         found = results.about.exhaustive[dataset]
         assert found["train_bce"] == problem.train_bce.min()

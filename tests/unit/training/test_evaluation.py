@@ -6,11 +6,11 @@ from scipy.special import expit, logsumexp
 from qhn_core import RunConfig, train
 from qhn_core.model.predictions import decision_surfaces, mixture_scores, plot_axes, predictive_mean
 from qhn_core.model.references import exact_posterior, exhaustive_search, log_evidence, network_scores
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.training.evaluation import summarize
 from tests.unit import oracles
 
-TINY = build_problem(RunConfig(n_hidden=1))
+TINY = score_table(RunConfig(n_hidden=1))
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 
 
@@ -31,7 +31,7 @@ def plain_scores(problem, index):
 
 @pytest.mark.parametrize("dataset", ["gaussian", "moons", "rings"])
 def test_fact_6_exhaustive_search_is_the_brute_force_minimum(dataset):
-    problem = build_problem(RunConfig(n_hidden=1, dataset=dataset))
+    problem = score_table(RunConfig(n_hidden=1, dataset=dataset))
     data = problem.dataset
     losses = -oracles.all_log_likelihoods(data.x_train, data.y_train, 1) / 300
     best, scores = exhaustive_search(problem)
@@ -42,7 +42,7 @@ def test_fact_6_exhaustive_search_is_the_brute_force_minimum(dataset):
 
 
 def test_fact_6_exhaustive_search_of_all_16384_networks():
-    problem = build_problem(RunConfig(n_train_per_class=4, n_test_per_class=3))
+    problem = score_table(RunConfig(n_train_per_class=4, n_test_per_class=3))
     data = problem.dataset
     losses = -oracles.all_log_likelihoods(data.x_train, data.y_train, 3) / 8
     best, scores = exhaustive_search(problem)
@@ -55,7 +55,7 @@ def test_fact_6_exhaustive_search_of_all_16384_networks():
     [("gaussian", 0.067, 0.993), ("moons", 0.357, 0.810), ("rings", 0.520, 0.855)],
 )
 def test_exhaustive_search_is_near_the_papers_tables(dataset, bce, accuracy):
-    scores = exhaustive_search(build_problem(RunConfig(dataset=dataset)))[1]
+    scores = exhaustive_search(score_table(RunConfig(dataset=dataset)))[1]
     assert scores.test_bce == pytest.approx(bce, abs=0.06)
     assert scores.test_accuracy == pytest.approx(accuracy, abs=0.08)
 
@@ -79,7 +79,7 @@ def test_the_posterior_is_bayes_rule():
 
 
 def test_the_posterior_of_14_bits_sums_to_1():
-    posterior = exact_posterior(build_problem(RunConfig()))
+    posterior = exact_posterior(score_table(RunConfig()))
     assert posterior.shape == (2**14,)
     assert posterior.sum() == pytest.approx(1, abs=1e-12)
     assert posterior.min() >= 0
@@ -98,7 +98,7 @@ def test_the_mixture_averages_probabilities_and_not_logits():
 
 
 def test_predictive_mean_of_sparse_weights_at_14_bits():
-    problem = build_problem(RunConfig())
+    problem = score_table(RunConfig())
     some = np.array([3, 900, 5000, 16383])
     q = np.zeros((1, 2**14))
     q[0, some] = [0.1, 0.2, 0.3, 0.4]
@@ -114,7 +114,7 @@ def test_predictive_mean_of_sparse_weights_at_14_bits():
 
 
 def test_predictive_mean_of_all_networks_is_added_up_in_chunks():
-    problem = build_problem(RunConfig())
+    problem = score_table(RunConfig())
     q = oracles.random_distribution(0, 14)[None]
     x = problem.dataset.x_test[:5]
     expected = q @ expit(problem.network.logits(oracles.all_bits(14), x))
@@ -173,7 +173,7 @@ def test_decision_surfaces_are_mean_deviation_and_one_network():
 
 @pytest.mark.parametrize("dataset", ["gaussian", "moons", "rings"])
 def test_plot_axes_make_square_cells_around_all_points(dataset):
-    problem = build_problem(RunConfig(n_hidden=1, dataset=dataset))
+    problem = score_table(RunConfig(n_hidden=1, dataset=dataset))
     x, y = plot_axes(problem)
     steps = np.concatenate([np.diff(x), np.diff(y)])
     np.testing.assert_allclose(steps, steps[0], rtol=1e-9)

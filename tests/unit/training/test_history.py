@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qhn_core import RunConfig, train
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.training.loop import advance, initial_state
 from tests.unit import oracles
 from tests.unit.training_runs import RUNS, small, whole
@@ -39,7 +39,7 @@ def test_an_exact_rows_numbers_are_those_of_the_angles_on_cirq(objective, n_laye
     config = small(
         objective=objective, n_layers=n_layers, shots=None, epochs=2, regularization=7, learning_rate=0.01
     )
-    problem = build_problem(config)
+    problem = score_table(config)
     state, rows = whole(config)
     last = {name: values[rows["epoch"] == 2] for name, values in rows.items()}
     for i in range(4):
@@ -62,7 +62,7 @@ def test_an_exact_rows_numbers_are_those_of_the_angles_on_cirq(objective, n_laye
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_a_sampled_rows_numbers_are_means_over_the_samples(n_layers):
     config = small(objective="elbo", n_layers=n_layers, epochs=2, regularization=7)
-    problem = build_problem(config)
+    problem = score_table(config)
     state, rows = whole(config)
     last = {name: values[rows["epoch"] == 2] for name, values in rows.items()}
     drawn = state.samples

@@ -14,7 +14,7 @@ from qhn_core.circuits.base import as_words, samples_shape
 from qhn_core.cli import main
 from qhn_core.kernels import networks
 from qhn_core.model.references import logistic_regression
-from qhn_core.model.scores import LargeProblem, Problem, build_problem, training_problem
+from qhn_core.model.scores import SampledScores, ScoreTable, network_scores_for, score_table
 from qhn_core.training.history import join_rows
 from qhn_core.training.loop import advance, initial_state
 from qhn_core.training.state import merge_states
@@ -55,8 +55,8 @@ def test_scores_are_those_of_plain_python(n_inputs, n_hidden, points):
 
 def test_a_large_problem_scores_networks_like_the_tables():
     config = RunConfig(n_hidden=1)
-    table = build_problem(config)
-    large = LargeProblem(table.dataset, table.network)
+    table = score_table(config)
+    large = SampledScores(table.dataset, table.network)
     samples = np.random.default_rng(0).integers(64, size=(5, 1, 30))
     for _ in range(2):  # the second time they are all known
         found = large.mean_log_likelihood(samples)
@@ -66,24 +66,24 @@ def test_a_large_problem_scores_networks_like_the_tables():
 
 
 def test_each_distinct_network_is_scored_once(monkeypatch):
-    table = build_problem(RunConfig(n_hidden=1))
-    large, scored = LargeProblem(table.dataset, table.network), []
-    original = LargeProblem._score
+    table = score_table(RunConfig(n_hidden=1))
+    large, scored = SampledScores(table.dataset, table.network), []
+    original = SampledScores._score
 
     def count(self, words, x, y):
         scored.extend(words[0].tolist())
         return original(self, words, x, y)
 
-    monkeypatch.setattr(LargeProblem, "_score", count)
+    monkeypatch.setattr(SampledScores, "_score", count)
     large.mean_log_likelihood(np.array([[[3, 4, 3]], [[4, 4, 5]]]))
     large.mean_log_likelihood(np.array([[[5, 6, 3]]]))
     assert sorted(scored) == [3, 4, 5, 6]
 
 
 def test_tables_are_used_as_long_as_they_are_small():
-    assert isinstance(training_problem(RunConfig()), Problem)
-    assert isinstance(training_problem(DIGITS), LargeProblem)
-    assert training_problem(WIDE) is training_problem(WIDE.model_copy(update={"objective": "mle"}))
+    assert isinstance(network_scores_for(RunConfig()), ScoreTable)
+    assert isinstance(network_scores_for(DIGITS), SampledScores)
+    assert network_scores_for(WIDE) is network_scores_for(WIDE.model_copy(update={"objective": "mle"}))
 
 
 @BOTH
@@ -109,7 +109,7 @@ def test_a_large_network_trains_whatever_the_chunks_and_shards(config, rule, obj
 @BOTH
 def test_a_rows_numbers_are_means_over_the_samples(config):
     state, rows = advance(config, initial_state(config), 1)
-    problem = training_problem(config)
+    problem = network_scores_for(config)
     data, words = problem.dataset, as_words(state.samples)
     for seed in range(3):
         values = [int(w) for w in words[seed, :, 0]]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qhn_core import mmd_squared_unbiased, objective_value, train
-from qhn_core.model.scores import build_problem
+from qhn_core.model.scores import score_table
 from qhn_core.objectives import estimates
 from qhn_core.training.loop import advance, initial_state
 from tests.unit import oracles
@@ -58,7 +58,7 @@ def test_the_first_objective_is_measured_with_eq_21(monkeypatch):
     state = initial_state(config)
     bits = oracles.all_bits(6)
     mmd = mmd_squared_unbiased(bits[drawn["samples"][0, 0]], bits[drawn["prior"][0, 0]], 1.5)
-    likelihood = build_problem(config).train_log_likelihood[state.samples[0]].mean()
+    likelihood = score_table(config).train_log_likelihood[state.samples[0]].mean()
     assert state.best_objective[0] == pytest.approx(likelihood - 2 * mmd, rel=1e-12)
 
 
