@@ -20,6 +20,7 @@ from qhn_core.jobs.service import default_service
 from qhn_core.landscape.gradient_field import RULES, Rule
 from qhn_core.landscape.scan import LandscapeScan, scan_table
 from qhn_core.model.capacity import MOST_TABLE_BITS, has_tables, largest_network
+from qhn_core.objectives.terms import Objective
 from qhn_core.storage.scan_file import save_scan
 
 PATIENCE_SECONDS = 120
@@ -97,14 +98,14 @@ def lines_controls() -> tuple[bool, Rule | None]:
     return way, arrows
 
 
-def report_view(plane: LandscapeConfig) -> None:
+def report_view(landscape_config: LandscapeConfig) -> None:
     """Say what the address asked of this page's controls in vain, until the plane is another."""
     asked = st.session_state.pop("view_link", {})
     if asked:
         problems = [not_offered(k, text, OFFERED[k]) for k, text in asked.items() if not taken(k, text)]
-        st.session_state.view_problems = plane, problems
-    of, problems = st.session_state.get("view_problems", (plane, []))
-    warn(problems if of == plane else [])
+        st.session_state.view_problems = landscape_config, problems
+    of, problems = st.session_state.get("view_problems", (landscape_config, []))
+    warn(problems if of == landscape_config else [])
 
 
 def downloads(scan: LandscapeScan, shown: RunConfig, data: dict[str, Any]) -> None:
@@ -115,7 +116,7 @@ def downloads(scan: LandscapeScan, shown: RunConfig, data: dict[str, Any]) -> No
         st.download_button("Grid (npz)", grid.getvalue(), "landscape.npz", "application/octet-stream")
         st.download_button(
             "Grid (CSV)",
-            lambda: scan_table(scan, shown.regularization, shown.h).to_csv(index=False),
+            lambda: scan_table(scan, Objective.of(shown)).to_csv(index=False),
             "landscape.csv",
             "text/csv",
         )
@@ -170,15 +171,15 @@ if job is None or job.state is None:
 
 said = st.container()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    plane = plane_controls(job.config)
+    landscape_config = plane_controls(job.config)
     way, arrows = lines_controls()
 best = int(np.argmax(job.state.best_objective))
 # A scan serves every λ and h; only the planes that look at the training depend on the run's own.
 scanned = job.config
-if plane.plane in ("random", "random-ry", "gates"):
+if landscape_config.plane in ("random", "random-ry", "gates"):
     scanned = job.config.model_copy(update={"regularization": 1.0, "bandwidth": None})
 try:
-    scanning = shown_scan(scanned, plane, job.state.best_angles[best], best)
+    scanning = shown_scan(scanned, landscape_config, job.state.best_angles[best], best)
 except ValueError as error:
     st.error(str(error))
     st.stop()
@@ -214,6 +215,6 @@ look = st.segmented_control(
     width="stretch",
 )
 with said:
-    report_view(plane)
+    report_view(landscape_config)
 look_at(look, scan, job.config, shown)
 downloads(scan, shown, data)

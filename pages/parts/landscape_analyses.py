@@ -1,7 +1,5 @@
 """What can be looked at below a landscape: a point, the training's way, shots, roughness, barriers."""
 
-from typing import get_args
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -10,13 +8,14 @@ from pages.parts.charts import chart, numbers
 from pages.parts.session import start
 from pages.sidebar.state import set_controls, set_controls_from
 from qhn_core.bits import Float
-from qhn_core.config import Objective, RunConfig
+from qhn_core.config import RunConfig
 from qhn_core.figures.landscape import path_figure, point_figures, sampled_figure
 from qhn_core.landscape.gradient_field import GradientField, gradient_field
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.scanner import roughness_table
 from qhn_core.landscape.shot_noise import SampledScan, rules_table, sample_landscape
 from qhn_core.landscape.trajectories import TrainingPath, barriers, training_path
+from qhn_core.objectives.terms import KINDS, Objective
 
 GRID = 11
 """Points along a side where gradients are computed: two circuits an angle and point."""
@@ -103,7 +102,7 @@ def _train_from(config: RunConfig, angles: Float) -> None:
 
 def _path(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     path = path_of(scan, scan.key, config)
-    table = path.table(config.objective, shown.regularization, shown.h)
+    table = path.table(Objective.of(shown, config.objective))
     farthest = table["distance"].max()
     st.markdown(
         "**The way of the training.** A picture of it on a plane is a shadow: the run was up to "
@@ -119,7 +118,7 @@ def _shots(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     chosen_seed = seed.number_input("Seed of shots", 0, 10**6, 0)
     chosen = objective.segmented_control(
         "Objective",
-        get_args(Objective),
+        KINDS,
         default=config.objective,
         format_func=str.upper,
         required=True,
@@ -131,17 +130,17 @@ def _shots(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
         st.error(str(error))
         return
     st.markdown("**What an optimiser sees.** Each point measured R times with N shots, on a coarser grid.")
-    strength = (shown.regularization, shown.h)
-    chart(sampled_figure(scan, sampled, chosen, *strength), "sampled_chart")
+    objective_shown = Objective.of(shown, chosen)
+    chart(sampled_figure(scan, sampled, objective_shown), "sampled_chart")
     st.markdown("**Both gradient rules on this plane**, in nats per radian, over the same grid")
-    numbers(rules_table(field_of(scan, scan.key), sampled, *strength))
+    numbers(rules_table(field_of(scan, scan.key), sampled, objective_shown))
 
 
 def _roughness(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     st.markdown(
         f"**Roughness** at λ = {shown.regularization:g}, h = {shown.h:g}; each surface scaled to 0 to 1"
     )
-    numbers(roughness_table(scan, shown.regularization, shown.h).rename_axis("measure").reset_index())
+    numbers(roughness_table(scan, Objective.of(shown)).rename_axis("measure").reset_index())
 
 
 def _barriers(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:

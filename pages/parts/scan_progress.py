@@ -41,22 +41,23 @@ class Scanning:
         self.stopped = True
 
 
-def shown_scan(config: RunConfig, plane: LandscapeConfig, center: Float, seed: int) -> Scanning:
+def shown_scan(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed: int) -> Scanning:
     """The scan of this plane, half a second further where it is not complete or stopped.
 
     Raises ValueError where there is no such plane.
     """
-    key = scan_key(config, plane, center, seed)
+    key = scan_key(config, landscape_config, center, seed)
     now = st.session_state.get("scanning")
     if now is None or now.key != key:
         if now is not None:
             now.stages.close()
             st.session_state.pop("point", None)  # of another plane
-        now = Scanning(key, scan_in_stages(config, plane, center, seed))
+        now = Scanning(key, scan_in_stages(config, landscape_config, center, seed))
         store = default_service().store
         if store is not None:
             now.stages = scan_with_store(
-                store, config, plane, center, seed, lambda problem: setattr(now, "problem", problem)
+                *(store, config, landscape_config, center, seed),
+                lambda problem: setattr(now, "problem", problem),
             )
     if now.scan is None or not (now.scan.complete or now.stopped):
         now.advance()

@@ -45,10 +45,10 @@ def add_command(commands: Any) -> None:
 def run_landscape(arguments: argparse.Namespace) -> int:
     """`qhn landscape`: the same scan, and the same page, as the dashboard's."""
     config = given_config(arguments)
-    plane = given_plane(arguments)
+    landscape_config = given_plane(arguments)
     result = train_with_progress(config)
     best = int(result.state.best_objective.argmax())
-    scan = _scan_with_progress(config, plane, result.best_angles[best], best)
+    scan = _scan_with_progress(config, landscape_config, result.best_angles[best], best)
     if arguments.html is not None:
         data = view_data(scan, scan.config.regularization, scan.config.h, caption(scan, best))
         arguments.html.write_text(landscape_html(data))
@@ -60,7 +60,7 @@ def run_landscape(arguments: argparse.Namespace) -> int:
     if arguments.json:
         report = {
             "config": config.model_dump(),
-            "landscape_config": plane.model_dump(),
+            "landscape_config": landscape_config.model_dump(),
             "seed": best,
             "directions": list(scan.plane.labels),
             "roughness": table.to_dict(),
@@ -74,7 +74,7 @@ def run_landscape(arguments: argparse.Namespace) -> int:
 
 
 def _scan_with_progress(
-    config: RunConfig, plane: LandscapeConfig, angles: Float, seed_row: int
+    config: RunConfig, landscape_config: LandscapeConfig, angles: Float, seed_row: int
 ) -> LandscapeScan:
     """The scan, from the store as far as it is there; stopped, it goes on there the next time."""
 
@@ -85,10 +85,10 @@ def _scan_with_progress(
         bar = stack.enter_context(tqdm(unit="point", disable=None))
         try:
             store = stack.enter_context(RunStore())
-            scans = scan_with_store(store, config, plane, angles, seed_row, report)
+            scans = scan_with_store(store, config, landscape_config, angles, seed_row, report)
         except StoreError as error:
             report(str(error))
-            scans = scan_in_stages(config, plane, angles, seed_row)
+            scans = scan_in_stages(config, landscape_config, angles, seed_row)
         for scan in stack.enter_context(closing(scans)):
             bar.total = scan.done.size
             bar.update(int(scan.done.sum()) - bar.n)

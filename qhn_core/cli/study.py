@@ -34,10 +34,10 @@ def add_command(commands: Any) -> None:
 def run_study(arguments: argparse.Namespace) -> int:
     """`qhn study`: the comparisons, and a short table of those that say most."""
     fields = given_grid(arguments, n_seeds="20")
-    plane = given_plane(arguments, plane="random-ry")
+    landscape_config = given_plane(arguments, plane="random-ry")
     measured, compared = [], []
     for config in tqdm(grid(fields), unit="run", disable=None):
-        found = measure_planes(config, plane)
+        found = measure_planes(config, landscape_config)
         words = config.in_words()
         measured.append(found.assign(run=words))
         compared.append(paired_differences(found).assign(run=words))
@@ -48,7 +48,8 @@ def run_study(arguments: argparse.Namespace) -> int:
         pd.concat(measured, ignore_index=True).to_csv(arguments.measured, index=False)
     for words, rows in table.groupby("run", sort=False):
         print(
-            f"{words}\nPlane: {plane.plane}, ±{plane.radius / math.pi:.3g}π; MLE, and differences from it\n"
+            f"{words}\nPlane: {landscape_config.plane}, ±{landscape_config.radius / math.pi:.3g}π; "
+            "MLE, and differences from it\n"
         )
         print(short_table(rows).to_string(), end="\n\n")
     return 0

@@ -1,4 +1,4 @@
-"""What the networks predict over the plane of the inputs, as a Plotly figure."""
+"""Plotly figures of what the networks predict over the plane of the inputs."""
 
 from typing import Any
 
@@ -10,15 +10,18 @@ from qhn_core.model.scores import SampledScores, ScoreTable
 
 PREDICTION_SCALE = [[0.0, CLASS_COLORS[0]], [0.5, "#F7F7F5"], [1.0, CLASS_COLORS[1]]]
 UNCERTAINTY_SCALE = [[0.0, "#F7F7F5"], [1.0, "#5B3A8E"]]
+VIEW_SAMPLES = 200
+"""Networks that are drawn from q for the decision boundary of a run without shots."""
 
 
 def boundary_figure(
     problem: ScoreTable | SampledScores, axes: tuple[Float, Float], surfaces: list[Float]
 ) -> Figure:
-    """Predictions over the plane under the test points.
+    """Draw predictions over the plane, with the test points on them.
 
-    surfaces: mean and standard deviation of P(class 1) over the sampled networks, and P(class 1)
-    of the most probable network, each (len(axes[1]), len(axes[0])).
+    axes: the coordinates x₁ and x₂ of the surfaces' columns and rows. surfaces: mean and standard
+    deviation of P(class 1) over the sampled networks, and P(class 1) of the most probable network, each
+    (len(axes[1]), len(axes[0])).
     """
     data = prediction_heatmaps(axes, surfaces)
     for trace in data:
@@ -60,7 +63,11 @@ def boundary_figure(
 
 
 def prediction_heatmaps(axes: tuple[Float, Float], surfaces: list[Float]) -> list[Trace]:
-    """Mean (which is seen at first), standard deviation and single prediction, one over the other."""
+    """Make three heatmaps in one place, of which only the first is visible.
+
+    axes, surfaces: as of `boundary_figure`. The heatmaps are the mean, the standard deviation and the
+    prediction of the most probable network.
+    """
     styles = [
         ("P(class 1)", PREDICTION_SCALE, 1.0, True),
         ("standard deviation", UNCERTAINTY_SCALE, 0.5, False),
@@ -88,5 +95,5 @@ def _ends(axis: Float) -> list[float]:
 
 
 def short(values: Float) -> list[Any]:
-    """Values to two decimals, as lists: enough for a colour, and a quarter of the bytes."""
+    """Round values to two decimals, as lists: enough for a colour, and a quarter of the bytes."""
     return np.round(values, 2).tolist()

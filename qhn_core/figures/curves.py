@@ -1,6 +1,4 @@
-"""A run's curves as Plotly figures: the objective and its parts, the gradient and the learning rate."""
-
-from typing import Any
+"""Plotly figures of a run's curves: the objective and its parts, the gradient and the learning rate."""
 
 from qhn_core.config import RunConfig
 from qhn_core.figures.style import (
@@ -13,6 +11,7 @@ from qhn_core.figures.style import (
     Stats,
     Trace,
     band,
+    epochs_layout,
     line_trace,
 )
 from qhn_core.model.scores import SampledScores, ScoreTable
@@ -20,10 +19,10 @@ from qhn_core.objectives.terms import upper_bound
 
 
 def objective_figure(config: RunConfig, problem: ScoreTable | SampledScores, stats: Stats) -> Figure:
-    """The objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
+    """Draw the objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
 
-    The dashed reference is what no distribution exceeds (`upper_bound`). Without tables neither that
-    nor the exact value is known.
+    The dashed line is the value that no distribution exceeds (`upper_bound`). Without tables, neither
+    that nor the exact value is known.
     """
     name = config.objective.upper()
     color = OBJECTIVE_COLORS[config.objective]
@@ -37,7 +36,7 @@ def objective_figure(config: RunConfig, problem: ScoreTable | SampledScores, sta
     else:
         right = None
     data += band(stats, "objective", name, color)
-    layout = _layout(config, f"{name}, nats", right)
+    layout = epochs_layout(config.epochs, f"{name}, nats", right)
     if isinstance(problem, SampledScores):
         return {"data": data, "layout": layout}
     exact = stats["exact_objective_mean"].tolist()
@@ -70,7 +69,7 @@ def objective_figure(config: RunConfig, problem: ScoreTable | SampledScores, sta
 
 
 def pinned_line(config: RunConfig, stats: Stats, column: str, place: int) -> Trace:
-    """The mean of one column of a pinned run, in the fixed style of its place (0 to 3)."""
+    """Draw the mean of one column of a pinned run, in the colour of its place (0 to 3)."""
     name = f"pin {place + 1}: {config.objective.upper()}"
     if config.objective != "mle":
         name += f" λ={config.regularization:g}"
@@ -80,35 +79,14 @@ def pinned_line(config: RunConfig, stats: Stats, column: str, place: int) -> Tra
 
 
 def gradient_figure(config: RunConfig, stats: Stats) -> Figure:
-    """Mean |dL/dθ| over all angles, and the learning rate, against epochs."""
+    """Draw the mean |dL/dθ| over all angles, and the learning rate, against epochs."""
     color = OBJECTIVE_COLORS[config.objective]
     data = band(stats, "gradient_magnitude", "mean |∂L/∂θ|", color)
     rate = stats["learning_rate_mean"].tolist()
     data.append(
         line_trace(stats["epoch"].tolist(), rate, "learning rate", RATE_COLOR, "y2", dash="dot", width=1.5)
     )
-    layout = _layout(config, "mean |∂L/∂θ|, nats per radian", "learning rate η")
+    layout = epochs_layout(config.epochs, "mean |∂L/∂θ|, nats per radian", "learning rate η")
     layout["yaxis"]["rangemode"] = "tozero"
     layout["yaxis2"].update({"type": "log", "dtick": 3, "exponentformat": "power"})
     return {"data": data, "layout": layout}
-
-
-def _layout(config: RunConfig, left: str, right: str | None) -> dict[str, Any]:
-    layout: dict[str, Any] = {
-        "hovermode": "x unified",
-        "margin": {"l": 56, "r": 56 if right else 16, "t": 8, "b": 38},
-        "showlegend": True,
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
-        "xaxis": {"title": {"text": "epoch"}, "range": [0, config.epochs]},
-        "yaxis": {"title": {"text": left}},
-    }
-    if right:
-        layout["yaxis2"] = {
-            "title": {"text": right},
-            "overlaying": "y",
-            "side": "right",
-            "showgrid": False,
-            "tickmode": "auto",
-            "nticks": 6,
-        }
-    return layout

@@ -57,7 +57,7 @@ def view_data(
     field: GradientField | None = None,
     rule: Rule = "chain-rule",
 ) -> dict[str, Any]:
-    """What the view in the browser needs to draw surfaces, and a path or arrows on them, at any λ and h."""
+    """Collect what the browser needs to draw the surfaces at any λ and h, and a path or arrows on them."""
     scan = scan.filled()
     data = {
         "axis": encoded(scan.axis),
@@ -87,18 +87,18 @@ def view_data(
 
 
 def caption(scan: LandscapeScan, seed: int) -> str:
-    """One line that says what is drawn."""
-    n, plane = len(scan.axis), scan.landscape_config
-    drawn = f" (seed {plane.seed})" if plane.plane in ("random", "random-ry", "gradient") else ""
+    """Say in one line what is drawn."""
+    n, kind = len(scan.axis), scan.landscape_config.plane
+    drawn = f" (seed {scan.landscape_config.seed})" if kind in ("random", "random-ry", "gradient") else ""
     return (
         f"θ* of seed {seed}, {scan.config.in_words()}. "
-        f"Plane: {plane.plane}{drawn}, orthonormal directions, "
+        f"Plane: {kind}{drawn}, orthonormal directions, "
         f"radius {scan.axis[-1] / np.pi:.3g}π, {n}×{n} points, exact."
     )
 
 
 def landscape_html(data: dict[str, Any]) -> str:
-    """The page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
+    """Write the page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
     css, component = (
         "\n".join((ASSETS / f"{part}.{kind}").read_text() for part in ("plots", "landscape"))
         for kind in ("css", "js")

@@ -1,8 +1,9 @@
-"""Results as Plotly figures: pure functions that return {"data": [...], "layout": {...}}.
+"""What the figures share: their types and colours, lines with bands, and the layout of curves.
 
-Plain dictionaries, because the live views rebuild them many times a second; wrap one in
-`plotly.graph_objects.Figure` to use it in a notebook. Here is what all of them share; the figures are in
-`curve_figures`, `boundary_figures`, `histogram_figures`, `large_figures` and `landscape_figures`.
+A figure is made by a pure function, as a dictionary {"data": [...], "layout": {...}}. The live views
+rebuild figures many times a second, which is why they are plain dictionaries; wrap one in
+`plotly.graph_objects.Figure` to use it in a notebook. The figures themselves are in `curves`,
+`boundary`, `histogram`, `sampled_networks` and `landscape`.
 """
 
 from typing import Any
@@ -23,7 +24,7 @@ PIN_COLORS = ("#D1495B", "#4E9F3D", "#3D5A9E", "#9D755D")
 
 
 def over_seeds(rows: Rows) -> Stats:
-    """Mean and standard deviation over seeds, one entry per epoch; columns like `objective_mean`.
+    """Compute mean and standard deviation over seeds: columns like `objective_mean`, an entry per epoch.
 
     >>> stats = over_seeds({"seed": [0, 1, 0], "epoch": [1, 1, 2], "kl": [2.0, 4.0, 1.0]})
     >>> stats["epoch"].tolist(), stats["kl_mean"].tolist(), stats["kl_std"].tolist()
@@ -41,7 +42,7 @@ def over_seeds(rows: Rows) -> Stats:
 
 
 def band(stats: Stats, column: str, name: str, color: str, axis: str = "y") -> list[Trace]:
-    """Mean line over a band of one standard deviation: three traces (low, high, mean)."""
+    """Make a mean line over a band of one standard deviation: three traces (low, high, mean)."""
     x = stats["epoch"].tolist()
     mean, std = stats[f"{column}_mean"], stats[f"{column}_std"]
     edge = {
@@ -63,7 +64,7 @@ def band(stats: Stats, column: str, name: str, color: str, axis: str = "y") -> l
 def line_trace(
     x: list[float], y: list[float], name: str, color: str, axis: str = "y", **line: Any
 ) -> Trace:
-    """One line; `line` are further properties of its stroke."""
+    """Make one line; `line` has further properties of its stroke."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -77,6 +78,28 @@ def line_trace(
 
 
 def faint(color: str) -> str:
-    """A colour "#rrggbb" at 20 % opacity."""
+    """Make a colour "#rrggbb" translucent, with 20 % opacity."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.2)"
+
+
+def epochs_layout(epochs: int, left: str, right: str | None) -> dict[str, Any]:
+    """The layout of curves against epochs; left and right are the titles of the y axes."""
+    layout: dict[str, Any] = {
+        "hovermode": "x unified",
+        "margin": {"l": 56, "r": 56 if right else 16, "t": 8, "b": 38},
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
+        "xaxis": {"title": {"text": "epoch"}, "range": [0, epochs]},
+        "yaxis": {"title": {"text": left}},
+    }
+    if right:
+        layout["yaxis2"] = {
+            "title": {"text": right},
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "tickmode": "auto",
+            "nticks": 6,
+        }
+    return layout

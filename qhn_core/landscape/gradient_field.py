@@ -7,8 +7,8 @@ q itself, which is dq/dtheta, and from it the derivative of each term.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -17,86 +17,112 @@ from qhn_core.circuits.divergences import correlator_spectrum, correlator_weight
 from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
-from qhn_core.landscape.point_terms import PointEvaluator, changed, threads_for
+from qhn_core.landscape.point_terms import PointEvaluator, point_evaluator, threads_for
 from qhn_core.landscape.scan import LandscapeScan
-from qhn_core.objectives.terms import Terms
+from qhn_core.objectives.terms import Objective, Terms
 
 Rule = Literal["chain-rule", "algorithm-1"]
 RULES: tuple[Rule, Rule] = ("chain-rule", "algorithm-1")
 NEGLIGIBLE = np.finfo(float).tiny
+Result = TypeVar("Result")
+Progress = Callable[[int, int], None]
+"""Called with the number of points that are done and that of all points."""
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """Slopes of the exact terms along directions; arrays (...), the last axis but W's the direction.
+    """Slopes of the exact terms along two directions: arrays (..., 2), but correlators (..., 2, N + 1).
 
-    The expected log-likelihood is linear in q: both rules give the same.
+    The expected log-likelihood is linear in q, so both rules give the same slope of it.
     """
 
-    config: RunConfig
     expected_log_likelihood: Float
-    """Nats per radian, (..., 2)."""
+    """Nats per radian."""
     entropy: dict[Rule, Float]
-    """Nats per radian, (..., 2)."""
+    """Nats per radian."""
     correlators: dict[Rule, Float]
-    """Of W_0 to W_N, per radian, (..., 2, N + 1)."""
-
-    def values(
-        self,
-        rule: Rule,
-        objective: str,
-        regularization: float | None = None,
-        bandwidth: float | None = None,
-    ) -> Float:
-        """What the rule says of the objective's slope, (..., 2), nats per radian.
-
-        λ and h default to the config's. Raises ValueError as `PointTerms.values` does.
-        """
-        config = changed(self.config, objective, regularization, bandwidth)
-        weights = correlator_weights(config.n_qubits, config.h)
-        terms = Terms(self.expected_log_likelihood, -self.entropy[rule], self.correlators[rule] @ weights)
-        return terms.value(config.objective, config.regularization)
+    """Of W_0 to W_N, per radian."""
 
 
 @dataclass(frozen=True)
 class GradientField(Slopes):
     """Slopes on a grid of a plane along its two directions: arrays (n, n, 2), as a scan's grids."""
 
+    config: RunConfig
     axis: Float
     """Distances from the plane's center, (n,), radians."""
 
+    def values(self, rule: Rule, objective: Objective) -> Float:
+        """Compute the slope (n, n, 2) that a rule gives of an objective, nats per radian."""
+        weights = correlator_weights(self.config.n_qubits, objective.bandwidth)
+        terms = Terms(self.expected_log_likelihood, -self.entropy[rule], self.correlators[rule] @ weights)
+        return terms.value(objective)
+
 
 def gradient_field(
-    scan: LandscapeScan, resolution: int = 11, progress: Callable[[int, int], None] | None = None
+    scan: LandscapeScan, resolution: int = 11, progress: Progress | None = None
 ) -> GradientField:
-    """The exact gradient by both rules, projected on the plane of a scan, on a coarser grid of it.
+    """Compute the exact gradient by both rules on the plane of a scan, on a grid of its own.
 
-    progress(done, total) counts grid points; an exception that it raises stops the work.
+    resolution: points along a side, 2 to 101. progress(done, total) counts grid points; an exception
+    that it raises stops the work.
 
     >>> from qhn_core import LandscapeConfig, scan_landscape
     >>> config = RunConfig(n_hidden=1)
     >>> scan = scan_landscape(config, LandscapeConfig(resolution=11), np.ones(config.angle_shape))
     >>> field = gradient_field(scan, resolution=3)
-    >>> mle, elbo = (field.values("algorithm-1", objective) for objective in ("mle", "elbo"))
+    >>> mle, elbo, _ = (field.values("algorithm-1", o) for o in Objective.of(config).of_each_kind())
     >>> mle.shape, np.allclose(mle, elbo)  # with one layer, Algorithm 1 does not see the regulariser
     ((3, 3, 2), True)
     """
+    evaluate = point_evaluator(scan.config)
+
+    def slopes(point: int, theta: Float) -> Slopes:
+        return gradient_at(evaluate, theta, scan.plane.directions)
+
+    axis, parts = at_each_point(scan, resolution, slopes, progress)
+    return GradientField(**on_grid(parts), config=scan.config, axis=axis)
+
+
+def at_each_point(
+    scan: LandscapeScan,
+    resolution: int,
+    work: Callable[[int, Float], Result],
+    progress: Progress | None,
+) -> tuple[Float, list[Result]]:
+    """(axis (n,), results of work(point, angles)) at all points of a grid of n points a side.
+
+    The points are counted from 0; threads share the work.
+    """
     axis, points = coarse_points(scan, resolution)
-    evaluate = PointEvaluator(scan.config)
-    parts = []
+    results: list[Result] = []
     with ThreadPoolExecutor(threads_for(scan.config)) as pool:
-        for slopes in pool.map(lambda theta: gradient_at(evaluate, theta, scan.plane.directions), points):
-            parts.append(slopes)
+        for result in pool.map(work, range(len(points)), points):
+            results.append(result)
             if progress is not None:
-                progress(len(parts), len(points))
-    expected, entropies, correlators = join_slopes(parts, resolution)
-    return GradientField(scan.config, expected, entropies, correlators, axis)
+                progress(len(results), len(points))
+    return axis, results
+
+
+def on_grid(parts: list[Any]) -> dict[str, Any]:
+    """The fields, by name, of the results at all n * n points of a grid: arrays (n, n, ...).
+
+    parts: objects of one dataclass, whose fields are arrays or dictionaries of arrays.
+    """
+    side = round(len(parts) ** 0.5)
+
+    def grid(values: list[Any]) -> Any:
+        if isinstance(values[0], dict):
+            return {key: grid([value[key] for value in values]) for key in values[0]}
+        return np.array(values).reshape(side, side, *np.shape(values[0]))
+
+    return {field.name: grid([getattr(part, field.name) for part in parts]) for field in fields(parts[0])}
 
 
 def coarse_points(scan: LandscapeScan, resolution: int) -> tuple[Float, Float]:
     """(axis (n,), angles (n * n, n_layers, 2, n_qubits)) of a grid of n points a side on a scan's plane."""
     if not 2 <= resolution <= 101:
-        raise ValueError(f"resolution={resolution}: allowed are 2 to 101 points along a side")
+        raise ValueError(f"resolution={resolution}: must be 2 to 101 points along a side")
     axis = np.linspace(scan.axis[0], scan.axis[-1], resolution)
     y, x = np.meshgrid(axis, axis, indexing="ij")
     offsets = np.tensordot(np.stack([x.ravel(), y.ravel()], axis=1), scan.plane.directions, axes=1)
@@ -110,9 +136,10 @@ def live_steps(theta: Float) -> Float:
 
 
 def shift_signs(steps: Float, directions: Float) -> Float:
-    """How much of each shifted circuit goes into the slope along each direction: (2, 2 P).
+    """The weight of each shifted circuit in the slope along each direction: (2, 2 P).
 
-    Half the difference of +shift and -shift, eq. (12), times the angle's part in the direction.
+    The slope takes half the difference of +shift and -shift, eq. (12), times the angle's part in the
+    direction.
     """
     along = np.tensordot(directions, steps, axes=([1, 2, 3], [1, 2, 3]))
     return np.repeat(along, 2, axis=1) * np.tile([0.5, -0.5], len(steps))
@@ -124,10 +151,10 @@ def gradient_at(
     directions: Float,
     look: Callable[[slice, Float], None] = lambda rows, q: None,
 ) -> Slopes:
-    """Slopes along directions (2, L, 2, n) at theta (L, 2, n).
+    """Compute the slopes along directions (2, L, 2, n) at theta (L, 2, n).
 
-    look(rows, q) sees the probabilities (B, 2**n) of the shifted circuits `rows`, flattened to
-    (2 P, 2**n), as they pass.
+    look(rows, q) is called with the probabilities (B, 2**n) of each block of shifted circuits; `rows`
+    says which of the 2 P circuits they are.
     """
     steps = live_steps(theta)
     signs = shift_signs(steps, directions)
@@ -138,7 +165,7 @@ def gradient_at(
     for rows in row_blocks(len(circuits), 4 + evaluate.config.n_qubits):
         shifted_q = evaluate.simulator.probabilities(circuits[rows])
         look(rows, shifted_q)
-        terms = evaluate.terms(circuits[rows], shifted_q)
+        terms = evaluate(circuits[rows], shifted_q)
         dq += signs[:, rows] @ shifted_q
         expected += signs[:, rows] @ terms.expected_log_likelihood
         entropies += signs[:, rows] @ terms.entropy
@@ -147,21 +174,7 @@ def gradient_at(
     # W_w is a sum of squares, so dW_w is twice one of products: polarised, from sums and differences.
     chain_spectra = (correlator_spectrum(q + dq) - correlator_spectrum(q - dq)) / 2
     return Slopes(
-        evaluate.config,
         expected,
         {"chain-rule": chain_entropy, "algorithm-1": entropies},
         {"chain-rule": chain_spectra, "algorithm-1": spectra},
-    )
-
-
-def join_slopes(parts: list[Slopes], resolution: int) -> tuple[Float, dict[Rule, Float], dict[Rule, Float]]:
-    """The three fields of many points' slopes, each on the grid (n, n, ...)."""
-
-    def grid(values: list[Float]) -> Float:
-        return np.array(values).reshape(resolution, resolution, *values[0].shape)
-
-    return (
-        grid([s.expected_log_likelihood for s in parts]),
-        {rule: grid([s.entropy[rule] for s in parts]) for rule in RULES},
-        {rule: grid([s.correlators[rule] for s in parts]) for rule in RULES},
     )

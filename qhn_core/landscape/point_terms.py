@@ -1,13 +1,17 @@
-"""What every objective is made of at points of angle space, kept so that λ and h stay free.
+"""The terms of MLE, ELBO and SELBO at points of angle space, kept so that λ and h stay free.
 
-The objective depends on λ and h only through how these few numbers are weighted (`divergences`), so
-what is computed once serves all of them.
+The objective depends on λ and h only through the weights of a few numbers (see `divergences`), so
+terms that are computed once serve every λ and every h.
 """
 
+import math
 import os
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from qhn_core.bits import Float
 from qhn_core.circuits.ansatz import check_angles
@@ -18,97 +22,115 @@ from qhn_core.circuits.simulators.numba_states import Compiled
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
 from qhn_core.model.scores import score_table
-from qhn_core.objectives.terms import Terms
+from qhn_core.objectives.terms import Objective, Terms
 
 WORKING_BYTES = 2**31
-"""Memory for all threads' states and probabilities."""
+"""Memory for the states and probabilities of all threads together."""
 
 
 @dataclass(frozen=True)
 class PointTerms:
     """The exact terms of MLE, ELBO and SELBO at points of any shape (...)."""
 
+    FIELDS: ClassVar = ("expected_log_likelihood", "expected_test_log_likelihood", "entropy", "correlators")
+    """The names of the four arrays."""
+
     config: RunConfig
     expected_log_likelihood: Float
-    """Training set, as config.likelihood says, nats."""
+    """On the training set, summed or averaged as config.likelihood says, nats."""
     expected_test_log_likelihood: Float
-    """The same on the test set."""
+    """On the test set, summed or averaged alike, nats."""
     entropy: Float
-    """Nats."""
+    """Shannon entropy of q, nats."""
     correlators: Float
     """W_0 to W_N at each point, (..., N + 1); see `divergences.correlator_spectrum`."""
 
     def values(
         self, objective: str, regularization: float | None = None, bandwidth: float | None = None
     ) -> Float:
-        """The exact objective (...) in nats; λ and h default to the config's.
+        """Compute the exact objective (...) in nats; no circuit is simulated again.
 
-        Raises ValueError for an unknown objective, λ < 0 or h <= 0.
+        objective: "mle", "elbo" or "selbo". regularization: λ; bandwidth: h; each is the config's where
+        it is not given. Raises ValueError for an unknown objective, λ < 0 or h <= 0.
         """
-        config = changed(self.config, objective, regularization, bandwidth)
-        weights = correlator_weights(config.n_qubits, config.h)
-        terms = Terms(
-            self.expected_log_likelihood,
-            config.n_qubits * np.log(2) - self.entropy,
-            self.correlators @ weights,
-        )
-        return terms.value(config.objective, config.regularization)
+        return self.exact(Objective.of(self.config, objective, regularization, bandwidth))
 
+    def exact(self, objective: Objective) -> Float:
+        """Compute an exact objective (...) in nats."""
+        n_qubits = self.config.n_qubits
+        mmd_squared = self.correlators @ correlator_weights(n_qubits, objective.bandwidth)
+        kl = n_qubits * np.log(2) - self.entropy
+        return Terms(self.expected_log_likelihood, kl, mmd_squared).value(objective)
 
-def changed(
-    config: RunConfig, objective: str, regularization: float | None = None, bandwidth: float | None = None
-) -> RunConfig:
-    """`config`, exact, with another objective, λ and h (None: its own), validated."""
-    changes = {"objective": objective, "regularization": regularization, "bandwidth": bandwidth}
-    kept = {name: value for name, value in changes.items() if value is not None}
-    return RunConfig(**{**config.model_dump(), "shots": None, **kept})
+    def form(self, objective: Objective) -> Float:
+        """Compute an exact objective (...) times a power of two, 1 or less, with which no λ overflows.
+
+        Measures that do not depend on the scale of a surface get the same value from it, bit for bit.
+        """
+        strength = 0.0 if objective.kind == "mle" else objective.strength
+        factor = 2.0 ** min(0, -math.frexp(strength)[1])
+        scaled = replace(self, expected_log_likelihood=factor * self.expected_log_likelihood)
+        return scaled.exact(replace(objective, strength=factor * objective.strength))
 
 
 def exact_simulator(config: RunConfig) -> Simulator:
-    """The simulator that the config names; for "auto" on a CPU the one made for many exact circuits."""
+    """The simulator that the config names; for "auto" on a CPU, the one made for many exact circuits."""
     simulator = get_simulator(config.simulator, config.n_qubits)
     return Compiled() if config.simulator == "auto" and simulator.name == "qsim" else simulator
 
 
 def threads_for(config: RunConfig) -> int:
-    """How many threads may each work on circuits of this size at once."""
+    """How many threads may work on circuits of this size at once."""
     return min(os.cpu_count() or 1, max(1, WORKING_BYTES // (6 * 8 * 2**config.n_qubits)))
 
 
-class PointEvaluator:
-    """Terms of batches of circuits of one config; threads may share it."""
+class PointEvaluator(ABC):
+    """Computes the terms of batches of circuits of one config; threads may share it."""
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.problem = score_table(config)
         self.simulator = exact_simulator(config)
         data = self.problem.dataset
+        self._tables = np.stack([self.problem.train_log_likelihood, self.problem.test_log_likelihood])
         mean = config.likelihood == "mean"
-        self.train_scale = 1 / len(data.y_train) if mean else 1.0
-        self.test_scale = 1 / len(data.y_test) if mean else 1.0
+        self._scales = [1 / len(y) if mean else 1.0 for y in (data.y_train, data.y_test)]
 
-    def __call__(self, angles: Float) -> PointTerms:
-        """The terms (B,) at angles (B, n_layers, 2, n_qubits); each row's do not depend on the others."""
-        angles = check_angles(angles)
-        if not self.config.has_closed_form:
-            return self.terms(angles, self.simulator.probabilities(angles))
-        circuits, data = ClosedForm(self.config, angles), self.problem
-        means = circuits.means(np.stack([data.train_log_likelihood, data.test_log_likelihood]))
+    @abstractmethod
+    def __call__(self, angles: Float, q: Float | None = None) -> PointTerms:
+        """Compute the terms (B,) at angles (B, n_layers, 2, n_qubits).
+
+        q: the probabilities (B, 2**n) at the angles, where the caller has them already. The terms of one
+        row do not depend on the other rows.
+        """
+
+    def _terms(self, means: Float, entropies: Float, spectrum: Float) -> PointTerms:
+        """The terms of the summed log-likelihoods' means (B, 2), on the training and the test set."""
+        train, test = (scale * mean for scale, mean in zip(self._scales, means.T, strict=True))
+        return PointTerms(self.config, train, test, entropies, spectrum)
+
+
+class ClosedFormPoints(PointEvaluator):
+    """Circuits of one or two layers: no probabilities are needed, and q is left aside."""
+
+    @override
+    def __call__(self, angles: Float, q: Float | None = None) -> PointTerms:
+        circuits = ClosedForm(self.config, check_angles(angles))
         entropies = self.config.n_qubits * np.log(2) - circuits.kl()
-        return self._scaled(means[:, 0], means[:, 1], entropies, circuits.correlator_spectrum())
+        return self._terms(circuits.means(self._tables), entropies, circuits.correlator_spectrum())
 
-    def terms(self, angles: Float, q: Float) -> PointTerms:
-        """The same where the probabilities q (B, 2**n) are known."""
-        if self.config.has_closed_form:  # faster without them
-            return self(angles)
-        return self._scaled(
-            row_dots(q, self.problem.train_log_likelihood[None]),
-            row_dots(q, self.problem.test_log_likelihood[None]),
-            entropy(q),
-            correlator_spectrum(q),
-        )
 
-    def _scaled(self, train: Float, test: Float, entropies: Float, spectrum: Float) -> PointTerms:
-        return PointTerms(
-            self.config, self.train_scale * train, self.test_scale * test, entropies, spectrum
-        )
+class StateVectorPoints(PointEvaluator):
+    """Circuits of any depth, by the probabilities of all 2**n outcomes."""
+
+    @override
+    def __call__(self, angles: Float, q: Float | None = None) -> PointTerms:
+        if q is None:
+            q = self.simulator.probabilities(check_angles(angles))
+        means = np.stack([row_dots(q, table[None]) for table in self._tables], axis=1)
+        return self._terms(means, entropy(q), correlator_spectrum(q))
+
+
+def point_evaluator(config: RunConfig) -> PointEvaluator:
+    """The evaluator that suits the config's circuits."""
+    return ClosedFormPoints(config) if config.has_closed_form else StateVectorPoints(config)

@@ -1,4 +1,4 @@
-"""A scan of a plane, finished or not: its arrays, its identity, its table and its file."""
+"""A scan of a plane, finished or not: its arrays, its identity and its table."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape.planes import Plane
 from qhn_core.landscape.point_terms import PointTerms
+from qhn_core.objectives.terms import Objective
 from qhn_core.versions import current_versions
 
-GRIDS = ("expected_log_likelihood", "expected_test_log_likelihood", "entropy", "correlators")
 FORMAT = 1
-"""Of a saved scan; goes up when its members or their meaning change."""
+"""Version of the file of a scan; it goes up when the file's members or their meaning change."""
 
 
 @dataclass(frozen=True)
 class LandscapeScan(PointTerms):
-    """What MLE, ELBO and SELBO at any λ and h are made of, at each point of a plane.
+    """The terms of MLE, ELBO and SELBO at each point of a plane; `values` combines them at any λ and h.
 
-    Grids are (n, n), [i, j] at axis[j] along directions[0] and axis[i] along directions[1]; NaN
-    where a point is not done yet.
+    Grids are (n, n): [i, j] is at axis[j] along directions[0] and axis[i] along directions[1]. They are
+    NaN where a point is not done yet.
     """
 
     landscape_config: LandscapeConfig
@@ -35,7 +35,7 @@ class LandscapeScan(PointTerms):
     done: NDArray[np.bool_]
     """Which points are computed, (n, n)."""
     angles: Float
-    """theta* (n_layers, 2, n_qubits), by which the plane was chosen: its center, but for "optima"."""
+    """theta* (n_layers, 2, n_qubits), by which the plane was chosen; its center, except for "optima"."""
     seed_row: int
     """The seed of the run that ended in theta*."""
 
@@ -46,20 +46,20 @@ class LandscapeScan(PointTerms):
 
     @property
     def key(self) -> str:
-        """See `scan_key`."""
+        """The identity of this scan, as `scan_key` computes it."""
         return scan_key(self.config, self.landscape_config, self.angles, self.seed_row)
 
     def filled(self) -> Self:
-        """The scan with the nearest computed values at the points that are not done, to look at."""
+        """A scan to look at: points that are not done have the values of the nearest one that is."""
         if self.complete or not self.done.any():
             return self
         i, j = distance_transform_edt(~self.done, return_distances=False, return_indices=True)
-        grids = {name: getattr(self, name)[i, j] for name in GRIDS}
+        grids = {name: getattr(self, name)[i, j] for name in self.FIELDS}
         return type(self)(**{**vars(self), **grids})
 
 
 def scan_key(config: RunConfig, landscape_config: LandscapeConfig, angles: Float, seed_row: int) -> str:
-    """The identity of a scan: a hash of all that determines it, 32 hexadecimal digits."""
+    """Compute the identity of a scan: 32 hexadecimal digits, a hash of everything that determines it."""
     what = [
         f"{FORMAT} {current_versions()['qhn_core']}",
         config.model_dump_json(),
@@ -70,17 +70,21 @@ def scan_key(config: RunConfig, landscape_config: LandscapeConfig, angles: Float
     return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
 
 
-def scan_table(
-    scan: LandscapeScan, regularization: float | None = None, bandwidth: float | None = None
-) -> pd.DataFrame:
-    """The scan in long form, a row per computed point.
+def scan_table(scan: LandscapeScan, objective: Objective | None = None) -> pd.DataFrame:
+    """List the points of a scan that are computed, in long form: a row for each.
+
+    objective: its λ and h are used for MLE, ELBO and SELBO alike; default: the config's.
 
     Columns: x, y (radians from the plane's center), expected_log_likelihood and
-    expected_test_log_likelihood (nats, as config.likelihood says), entropy (nats), W_1 to W_N, and
-    mle, elbo, selbo (nats) at λ and h, which default to the config's.
+    expected_test_log_likelihood (nats, as config.likelihood says), entropy (nats), W_1 to W_N,
+    regularization (λ) and bandwidth (h), and at these mle, elbo and selbo (nats). λ and h are columns,
+    the same in each row, so that `pandas.read_csv` needs no options and tables can be concatenated.
     """
+    objective = objective or Objective.of(scan.config)
     y, x = np.meshgrid(scan.axis, scan.axis, indexing="ij")
-    columns = {"x": x, "y": y, **{name: getattr(scan, name) for name in GRIDS[:3]}}
+    columns = {"x": x, "y": y, **{name: getattr(scan, name) for name in scan.FIELDS[:3]}}
     columns |= {f"W_{w}": scan.correlators[..., w] for w in range(1, scan.correlators.shape[-1])}
-    columns |= {name: scan.values(name, regularization, bandwidth) for name in ("mle", "elbo", "selbo")}
+    columns |= {"regularization": np.full_like(x, objective.strength)}
+    columns |= {"bandwidth": np.full_like(x, objective.bandwidth)}
+    columns |= {each.kind: scan.exact(each) for each in objective.of_each_kind()}
     return pd.DataFrame({name: grid[scan.done] for name, grid in columns.items()})

@@ -1,4 +1,4 @@
-"""The objective on a plane through theta*: scanned once, coarse to fine, recombined for every λ and h."""
+"""Scan the objective on a plane through theta*, coarse to fine; one scan serves every λ and h."""
 
 import time
 from collections.abc import Callable, Generator
@@ -11,17 +11,21 @@ import pandas as pd
 from qhn_core.bits import Float, Index
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape.planes import choose_plane
-from qhn_core.landscape.point_terms import PointEvaluator, PointTerms, threads_for
+from qhn_core.landscape.point_terms import PointTerms, point_evaluator, threads_for
 from qhn_core.landscape.roughness import roughness
-from qhn_core.landscape.scan import GRIDS, LandscapeScan, scan_key
+from qhn_core.landscape.scan import LandscapeScan, scan_key
+from qhn_core.objectives.terms import Objective
 
 MARGIN = 1.4
-"""A plane with named points is at least so much wider than they reach."""
+"""A plane with named points reaches at least this many times as far as they do."""
 STAGE_SECONDS = 0.1
-"""How often a scan in stages shows what it has, and can be stopped; more where one point takes longer."""
+"""How often a scan in stages shows what it has and can be stopped, unless one point takes longer."""
 BYTES_AT_ONCE = 2**20
-"""Probabilities that a thread works on at once, so that they stay in the cache; one circuit at least."""
+"""Bytes of probabilities that a thread works on at once, so that they stay in the cache."""
 MOST_AT_ONCE = 64
+"""Points that a thread works on at once, at most."""
+LEAST_AT_ONCE = 16
+"""The same at least, for circuits in closed form: they hold no probabilities."""
 
 
 def scan_in_stages(
@@ -33,9 +37,9 @@ def scan_in_stages(
 ) -> Generator[LandscapeScan, None, None]:
     """Scan the plane through theta* = angles (n_layers, 2, n_qubits), exactly, in steps of about 0.1 s.
 
-    Each step yields the scan so far: first a coarse grid over the whole plane, then finer ones; the
-    last is complete. To cancel, stop iterating. start: a scan of the same arguments to go on
-    from; what comes out is the same, bit for bit. seed_row: the seed of the run that ended in theta*,
+    Each step yields the scan so far: first a coarse grid over the whole plane, then finer ones. The last
+    scan is complete. To cancel, stop iterating. start: a scan of the same arguments that this one
+    continues; the result is the same, bit for bit. seed_row: the seed of the run that ended in theta*,
     for planes that look at its training. Raises ValueError for angles or a start that do not fit.
 
     >>> config = RunConfig(n_hidden=1)
@@ -46,20 +50,20 @@ def scan_in_stages(
     angles = np.asarray(angles, dtype=np.float64)
     if angles.shape != config.angle_shape or not np.isfinite(angles).all():
         raise ValueError(
-            f"angles has shape {angles.shape}; needed are finite numbers of shape {config.angle_shape}"
+            f"angles has shape {angles.shape}; they must be finite numbers of shape {config.angle_shape}"
         )
     if start is None:
         start = _nothing_yet(config, landscape_config, angles, seed_row)
     elif start.key != scan_key(config, landscape_config, angles, seed_row):
         raise ValueError(
-            "start is a scan of another config, plane, theta* or seed; it cannot be gone on from"
+            "start is a scan of another config, plane, theta* or seed; this scan cannot continue it"
         )
     return _stages(start)
 
 
 def _stages(scan: LandscapeScan) -> Generator[LandscapeScan, None, None]:
-    evaluate = PointEvaluator(scan.config)
-    least = 16 if scan.config.has_closed_form else 1  # which holds no q, and serves several points at once
+    evaluate = point_evaluator(scan.config)
+    least = LEAST_AT_ONCE if scan.config.has_closed_form else 1
     size = min(MOST_AT_ONCE, max(least, BYTES_AT_ONCE // (8 * 2**scan.config.n_qubits)))
     order = coarse_to_fine(len(scan.axis))
     order = order[~scan.done.ravel()[order]]
@@ -84,35 +88,37 @@ def _stages(scan: LandscapeScan) -> Generator[LandscapeScan, None, None]:
 
 
 def coarse_to_fine(n: int) -> Index:
-    """All points of an n x n grid, as flat indices: a coarse grid around the middle, then finer ones.
+    """List the points of an n x n grid as flat indices: a coarse grid around the middle, then finer ones.
 
     >>> np.unravel_index(coarse_to_fine(5)[:9], (5, 5))[0]
     array([0, 0, 0, 2, 2, 2, 4, 4, 4])
     """
     offset = np.abs(np.arange(n) - n // 2)
     strides = 2 ** np.arange(int(np.log2((n - 1) / 2)) + 1)[::-1]
-    level = (offset[:, None] % strides != 0).sum(axis=1)  # how many of the grids a line is too fine for
+    level = (offset[:, None] % strides != 0).sum(axis=1)  # the number of grids that skip a line
     return np.argsort(np.maximum.outer(level, level), axis=None, kind="stable")
 
 
 def _nothing_yet(
     config: RunConfig, landscape_config: LandscapeConfig, angles: Float, seed_row: int
 ) -> LandscapeScan:
-    """A scan without a point."""
+    """A scan in which no point is done."""
     plane = choose_plane(config, landscape_config, angles, seed_row)
     radius = max(landscape_config.radius, MARGIN * plane.reach)
     n = landscape_config.resolution
     grid = np.full((n, n), np.nan)
     return LandscapeScan(
         config,
-        *(grid, grid, grid),
-        np.full((n, n, config.n_qubits + 1), np.nan),
-        landscape_config,
-        plane,
-        np.linspace(-radius, radius, n),
-        np.zeros((n, n), dtype=bool),
-        angles,
-        seed_row,
+        expected_log_likelihood=grid,
+        expected_test_log_likelihood=grid,
+        entropy=grid,
+        correlators=np.full((n, n, config.n_qubits + 1), np.nan),
+        landscape_config=landscape_config,
+        plane=plane,
+        axis=np.linspace(-radius, radius, n),
+        done=np.zeros((n, n), dtype=bool),
+        angles=angles,
+        seed_row=seed_row,
     )
 
 
@@ -124,12 +130,12 @@ def _points(scan: LandscapeScan, flat: Index) -> Float:
 
 
 def _with(scan: LandscapeScan, parts: list[tuple[Index, PointTerms]]) -> LandscapeScan:
-    """The scan with more points."""
-    grids = {name: getattr(scan, name).copy() for name in ("done", *GRIDS)}
+    """The scan with more points done."""
+    grids = {name: getattr(scan, name).copy() for name in ("done", *PointTerms.FIELDS)}
     for flat, terms in parts:
         where = np.unravel_index(flat, scan.done.shape)
         grids["done"][where] = True
-        for name in GRIDS:
+        for name in PointTerms.FIELDS:
             grids[name][where] = getattr(terms, name)
     return replace(scan, **grids)
 
@@ -141,9 +147,10 @@ def scan_landscape(
     progress: Callable[[int, int], None] | None = None,
     seed_row: int = 0,
 ) -> LandscapeScan:
-    """The complete scan of `scan_in_stages`.
+    """Scan the plane through theta* = angles (n_layers, 2, n_qubits), exactly, to the end.
 
-    progress(done, total) counts grid points; an exception that it raises stops the scan.
+    progress(done, total) counts grid points; an exception that it raises stops the scan. seed_row and
+    errors: as of `scan_in_stages`.
 
     >>> config = RunConfig(n_hidden=1)
     >>> scan = scan_landscape(config, LandscapeConfig(resolution=11), np.zeros(config.angle_shape))
@@ -156,13 +163,11 @@ def scan_landscape(
     return scan
 
 
-def roughness_table(
-    scan: LandscapeScan, regularization: float | None = None, bandwidth: float | None = None
-) -> pd.DataFrame:
-    """The measures of `roughness` for MLE, ELBO and SELBO on one plane; λ and h default to the config's."""
+def roughness_table(scan: LandscapeScan, objective: Objective | None = None) -> pd.DataFrame:
+    """Measure the `roughness` of MLE, ELBO and SELBO on one plane: a column for each.
+
+    objective: its λ and h are used for all three; default: the config's.
+    """
     spacing = float(scan.axis[1] - scan.axis[0])
-    columns = {
-        name.upper(): roughness(scan.values(name, regularization, bandwidth), spacing)
-        for name in ("mle", "elbo", "selbo")
-    }
-    return pd.DataFrame(columns)
+    kinds = (objective or Objective.of(scan.config)).of_each_kind()
+    return pd.DataFrame({each.kind.upper(): roughness(scan.form(each), spacing) for each in kinds})

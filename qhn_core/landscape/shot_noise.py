@@ -3,8 +3,6 @@
 Each point and repeat draws from SeedSequence(seed, spawn_key=(point, repeat)) and from nothing else.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,70 +16,93 @@ from qhn_core.kernels.sampling import sample_table
 from qhn_core.landscape.gradient_field import (
     RULES,
     GradientField,
+    Progress,
     Rule,
-    coarse_points,
+    at_each_point,
     gradient_at,
     live_steps,
+    on_grid,
     shift_signs,
 )
-from qhn_core.landscape.point_terms import PointEvaluator, changed, threads_for
+from qhn_core.landscape.point_terms import PointEvaluator, point_evaluator
 from qhn_core.landscape.scan import LandscapeScan
-from qhn_core.objectives.terms import Terms, log_likelihoods
+from qhn_core.objectives.terms import Objective, Terms, log_likelihoods
 
 MOST_SHOTS = 100_000
-"""Of one circuit, in all repeats."""
+"""Of one circuit, in all repeats together."""
 
 
 @dataclass(frozen=True)
-class SampledScan:
-    """Estimates from N shots at each point of a plane, R times over; λ and h stay free.
+class Shots:
+    """How each point is measured: `repeats` times with `shots` samples of each circuit.
 
-    The MMD² of samples depends on h only through how many pairs are at each Hamming distance, so
-    those shares are kept. KL needs the amplitudes, so it is exact here too (Section III-A).
+    Raises ValueError for numbers out of range.
     """
+
+    shots: int
+    repeats: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.shots < 2 or self.repeats < 2 or self.shots * self.repeats > MOST_SHOTS:
+            raise ValueError(
+                f"shots={self.shots}, repeats={self.repeats}: each must be at least 2, and their product "
+                f"at most {MOST_SHOTS}"
+            )
+
+
+@dataclass(frozen=True)
+class PointDraws:
+    """The random numbers of one point, each repeat's from its own stream."""
+
+    prior: Index
+    """Samples of the uniform prior, (R, shots)."""
+    uniforms: Float
+    """Numbers in [0, 1) that pick the outcomes of the circuits, (circuits, R, shots)."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates from N shots, R times over, at one point; at the points of a grid, arrays (n, n, ...).
+
+    The MMD² of samples depends on h only through how many pairs of samples are at each Hamming
+    distance, so those shares are kept. KL needs the amplitudes, so it is exact here too (Section III-A).
+    """
+
+    expected_log_likelihood: Float
+    """Mean over the shots, (R,), as config.likelihood says, nats."""
+    distances: Float
+    """Of eq. (21): shares of pairs x x', plus y y', minus twice x y, by distance, (R, N + 1)."""
+    kl: Float
+    """Exact, one number, nats."""
+    slope: Float
+    """Of the expected log-likelihood along both directions, (R, 2), nats per radian."""
+    slope_distances: dict[Rule, Float]
+    """Slopes of `distances`, by each rule, (R, 2, N + 1)."""
+    slope_kl: dict[Rule, Float]
+    """Exact, by each rule, (2,)."""
+
+
+@dataclass(frozen=True)
+class SampledScan(Estimates):
+    """Estimates at each point of a grid of n points a side on a plane; λ and h stay free."""
 
     config: RunConfig
     axis: Float
     """Distances from the plane's center, (n,), radians."""
     shots: int
-    expected_log_likelihood: Float
-    """Mean over the shots, (n, n, R), as config.likelihood says, nats."""
-    distances: Float
-    """Of eq. (21): shares of pairs x x', plus y y', minus twice x y, by distance, (n, n, R, N + 1)."""
-    kl: Float
-    """Exact, (n, n), nats."""
-    slope: Float
-    """Of the expected log-likelihood along both directions, (n, n, R, 2), nats per radian."""
-    slope_distances: dict[Rule, Float]
-    """The same of `distances`, by each rule, (n, n, R, 2, N + 1)."""
-    slope_kl: dict[Rule, Float]
-    """Exact, by each rule, (n, n, 2)."""
 
-    def values(
-        self, objective: str, regularization: float | None = None, bandwidth: float | None = None
-    ) -> Float:
-        """Estimates of the objective (n, n, R), nats; λ and h default to the config's."""
-        config, table = self._with(objective, regularization, bandwidth)
+    def values(self, objective: Objective) -> Float:
+        """Compute the estimates of an objective, (n, n, R), nats."""
+        table = kernel_table(self.config.n_qubits, objective.bandwidth)
         terms = Terms(self.expected_log_likelihood, self.kl[..., None], self.distances @ table)
-        return terms.value(config.objective, config.regularization)
+        return terms.value(objective)
 
-    def slopes(
-        self,
-        rule: Rule,
-        objective: str,
-        regularization: float | None = None,
-        bandwidth: float | None = None,
-    ) -> Float:
-        """Estimates of the gradient by a rule, along both directions, (n, n, R, 2), nats per radian."""
-        config, table = self._with(objective, regularization, bandwidth)
+    def slopes(self, rule: Rule, objective: Objective) -> Float:
+        """Compute a rule's estimates of the slopes along both directions, (n, n, R, 2), nats per radian."""
+        table = kernel_table(self.config.n_qubits, objective.bandwidth)
         terms = Terms(self.slope, self.slope_kl[rule][:, :, None], self.slope_distances[rule] @ table)
-        return terms.value(config.objective, config.regularization)
-
-    def _with(
-        self, objective: str, regularization: float | None, bandwidth: float | None
-    ) -> tuple[RunConfig, Float]:
-        config = changed(self.config, objective, regularization, bandwidth)
-        return config, kernel_table(config.n_qubits, config.h)
+        return terms.value(objective)
 
 
 def mean_and_error(estimates: Float) -> tuple[Float, Float]:
@@ -103,123 +124,97 @@ def sample_landscape(
     repeats: int = 20,
     resolution: int = 11,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SampledScan:
-    """Measure the plane of a scan, on a coarser grid of it, `repeats` times with `shots` each.
+    """Measure the plane of a scan, on a grid of its own, `repeats` times with `shots` each.
 
-    progress(done, total) counts grid points; an exception that it raises stops the work. Raises
-    ValueError for numbers out of range.
+    resolution: points along a side, 2 to 101. progress(done, total) counts grid points; an exception
+    that it raises stops the work. Raises ValueError for numbers out of range.
     """
-    if shots < 2 or repeats < 2 or shots * repeats > MOST_SHOTS:
-        raise ValueError(
-            f"shots={shots}, repeats={repeats}: allowed are at least 2 of each, and a product of at most "
-            f"{MOST_SHOTS}"
-        )
-    axis, points = coarse_points(scan, resolution)
-    evaluate = PointEvaluator(scan.config)
-    parts: list[tuple[Float, ...]] = []
+    plan = Shots(shots, repeats, seed)
+    evaluate = point_evaluator(scan.config)
 
-    def measure(point: int) -> tuple[Float, ...]:
-        return _measure(evaluate, points[point], scan.plane.directions, (shots, repeats, seed, point))
+    def measure(point: int, theta: Float) -> Estimates:
+        return _measure(evaluate, theta, scan.plane.directions, plan, point)
 
-    with ThreadPoolExecutor(threads_for(scan.config)) as pool:
-        for part in pool.map(measure, range(len(points))):
-            parts.append(part)
-            if progress is not None:
-                progress(len(parts), len(points))
-    grids = [
-        np.array(column).reshape(resolution, resolution, *column[0].shape)
-        for column in zip(*parts, strict=True)
-    ]
-    expected, distances, kl, slope, chain, printed, chain_kl, printed_kl = grids
-    return SampledScan(
-        scan.config,
-        axis,
-        shots,
-        expected,
-        distances,
-        kl,
-        slope,
-        dict(zip(RULES, (chain, printed), strict=True)),
-        dict(zip(RULES, (chain_kl, printed_kl), strict=True)),
-    )
+    axis, parts = at_each_point(scan, resolution, measure, progress)
+    return SampledScan(**on_grid(parts), config=scan.config, axis=axis, shots=shots)
 
 
-def draws(
-    config: RunConfig, circuits: int, shots: int, repeats: int, seed: int, point: int
-) -> tuple[Index, Float]:
-    """Samples of the prior (R, shots) and uniforms (circuits, R, shots), each repeat's from its stream."""
-    prior = np.empty((repeats, shots), dtype=np.int64)
-    uniforms = np.empty((circuits, repeats, shots))
-    for repeat in range(repeats):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(point, repeat)))
-        prior[repeat] = rng.integers(2**config.n_qubits, size=shots)
-        uniforms[:, repeat] = rng.random((circuits, shots))
-    return prior, uniforms
+def draws(config: RunConfig, circuits: int, plan: Shots, point: int) -> PointDraws:
+    """Draw the random numbers for so many circuits at a point, counted from 0."""
+    prior = np.empty((plan.repeats, plan.shots), dtype=np.int64)
+    uniforms = np.empty((circuits, plan.repeats, plan.shots))
+    for repeat in range(plan.repeats):
+        rng = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(point, repeat)))
+        prior[repeat] = rng.integers(2**config.n_qubits, size=plan.shots)
+        uniforms[:, repeat] = rng.random((circuits, plan.shots))
+    return PointDraws(prior, uniforms)
 
 
 def _measure(
-    evaluate: PointEvaluator, theta: Float, directions: Float, plan: tuple[int, int, int, int]
-) -> tuple[Float, ...]:
-    """The arrays of a SampledScan, in their order, at one point; slopes of the two rules in turn."""
-    config, (shots, repeats, seed, point) = evaluate.config, plan
+    evaluate: PointEvaluator, theta: Float, directions: Float, plan: Shots, point: int
+) -> Estimates:
+    """The estimates at one point, and their slopes along directions (2, L, 2, n)."""
+    config = evaluate.config
     n_bits, scores = config.n_qubits, log_likelihoods(config, evaluate.problem)
     signs = shift_signs(live_steps(theta), directions)
-    prior, uniforms = draws(config, signs.shape[1] + 1, shots, repeats, seed, point)
+    drawn = draws(config, signs.shape[1] + 1, plan, point)
 
     def sample(q: Float, rows: slice) -> Index:
-        flat = sample_table(q, uniforms[rows].reshape(len(q), -1))
-        return flat.reshape(len(q), repeats, shots)
+        flat = sample_table(q, drawn.uniforms[rows].reshape(len(q), -1))
+        return flat.reshape(len(q), plan.repeats, plan.shots)
+
+    def to_prior(samples: Index) -> Float:
+        """Shares of pairs of samples, minus twice those of a sample and one of the prior, by distance."""
+        return distances_within(samples, n_bits) - 2 * distances_between(samples, drawn.prior, n_bits)
 
     q = evaluate.simulator.probabilities(theta[None])
     measured = sample(q, slice(0, 1))[0]
-    prior_pairs = distances_within(prior, n_bits)
-    distances = (
-        distances_within(measured, n_bits) + prior_pairs - 2 * distances_between(measured, prior, n_bits)
-    )
-    slope = np.zeros((repeats, 2))
-    chain, printed = np.zeros((2, repeats, 2, n_bits + 1))
+    slope = np.zeros((plan.repeats, 2))
+    chain, printed = np.zeros((2, plan.repeats, 2, n_bits + 1))
 
     def look(rows: slice, shifted_q: Float) -> None:
         samples = sample(shifted_q, slice(rows.start + 1, rows.stop + 1))
-        for sign, some in zip(signs[:, rows].T, samples, strict=True):
-            slope[:] += scores[some].mean(axis=1)[:, None] * sign
+        for sign, shifted in zip(signs[:, rows].T, samples, strict=True):
+            slope[:] += scores[shifted].mean(axis=1)[:, None] * sign
             # Liu and Wang (2018), arXiv:1804.04168: the derivative of E k(x, x') is 2 E k(x+-, x).
-            chain[:] += 2 * distances_between(some, measured, n_bits)[:, None] * sign[:, None]
-            pairs = distances_within(some, n_bits) - 2 * distances_between(some, prior, n_bits)
-            printed[:] += pairs[:, None] * sign[:, None]
+            chain[:] += 2 * distances_between(shifted, measured, n_bits)[:, None] * sign[:, None]
+            printed[:] += to_prior(shifted)[:, None] * sign[:, None]
 
     exact = gradient_at(evaluate, theta, directions, look)
-    entropy = evaluate.terms(theta[None], q).entropy[0]
-    kl = np.array(n_bits * np.log(2) - entropy)
-    expected = scores[measured].mean(axis=1)
-    return expected, distances, kl, slope, chain, printed, *(-exact.entropy[rule] for rule in RULES)
+    return Estimates(
+        expected_log_likelihood=scores[measured].mean(axis=1),
+        distances=to_prior(measured) + distances_within(drawn.prior, n_bits),
+        kl=n_bits * np.log(2) - evaluate(theta[None], q).entropy[0],
+        slope=slope,
+        slope_distances={"chain-rule": chain, "algorithm-1": printed},
+        slope_kl={rule: -exact.entropy[rule] for rule in RULES},
+    )
 
 
 def rules_table(
-    field: GradientField,
-    sampled: SampledScan,
-    regularization: float | None = None,
-    bandwidth: float | None = None,
+    field: GradientField, sampled: SampledScan, objective: Objective | None = None
 ) -> pd.DataFrame:
     """How good each gradient rule is on the plane, by objective and rule; averages over the grid.
 
-    exact slope: mean length of what the rule gives without noise, nats per radian. cosine: of that with
-    the true slope. spread of one estimate: its standard deviation, root mean square over the grid and
-    both directions. mean error: length of the mean estimate minus the true slope.
+    objective: its λ and h are used for MLE, ELBO and SELBO alike; default: the config's.
+
+    Columns: exact slope, the mean length of what the rule gives without noise, nats per radian. cosine
+    of that with the true slope. spread of one estimate: its standard deviation, root mean square over
+    the grid and both directions. mean error: length of the mean estimate minus the true slope.
     """
     rows = []
-    for objective in ("mle", "elbo", "selbo"):
-        own = (objective, regularization, bandwidth)
-        true = field.values("chain-rule", *own)
+    for each in (objective or Objective.of(field.config)).of_each_kind():
+        true = field.values("chain-rule", each)
         for rule in RULES:
-            exact = field.values(rule, *own)
-            estimates = sampled.slopes(rule, *own)
+            exact = field.values(rule, each)
+            estimates = sampled.slopes(rule, each)
             mean, error = mean_and_error(estimates)
             spread = error * np.sqrt(estimates.shape[2])
             rows.append(
                 {
-                    "objective": objective.upper(),
+                    "objective": each.kind.upper(),
                     "rule": rule,
                     "exact slope": _length(exact).mean(),
                     "cosine with the true slope": _cosine(exact, true),
@@ -235,6 +230,6 @@ def _length(vectors: Float) -> Float:
 
 
 def _cosine(a: Float, b: Float) -> float:
-    """Of two fields as two long vectors; NaN where one vanishes."""
+    """The cosine of two fields, each taken as one long vector; NaN where one of them vanishes."""
     size = np.linalg.norm(a) * np.linalg.norm(b)
     return float((a * b).sum() / size) if size > 0 else float("nan")

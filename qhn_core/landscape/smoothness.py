@@ -24,15 +24,16 @@ SURFACE = ["objective", "regularization", "bandwidth"]
 
 def measure_planes(
     config: RunConfig,
-    plane: LandscapeConfig,
+    landscape_config: LandscapeConfig,
     strengths: Sequence[float] = STRENGTHS,
     bandwidths: Sequence[float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """The roughness of MLE, and of ELBO and SELBO at every λ and h, around the theta* of every seed.
 
-    Each seed of the config is trained to its theta*, and has a plane of its own (plane.seed + seed);
-    one exact scan of it serves all surfaces, so differences between them are paired. bandwidths:
+    Each seed of the config is trained to its theta*, and has a plane of its own, whose seed is
+    landscape_config.seed + seed; one exact scan of it serves all surfaces, so differences between them
+    are paired. bandwidths:
     default `NARROW` and the config's h. progress(done, total) counts planes.
 
     Returns a row per seed and surface: seed, objective, regularization and bandwidth (NaN where the
@@ -42,7 +43,7 @@ def measure_planes(
     best = train(config).best_angles
     rows = []
     for seed, angles in enumerate(best):
-        own = plane.model_copy(update={"seed": plane.seed + seed})
+        own = landscape_config.model_copy(update={"seed": landscape_config.seed + seed})
         scan = scan_landscape(config, own, angles, seed_row=seed)
         rows += [{"seed": seed, **row} for row in _surfaces(scan, strengths, bandwidths)]
         if progress is not None:

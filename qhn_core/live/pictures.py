@@ -7,7 +7,7 @@ import numpy as np
 from qhn_core.bits import Float, Index, words_to_bits
 from qhn_core.circuits.base import Draws, as_words, seed_keys
 from qhn_core.circuits.simulators import get_simulator
-from qhn_core.figures.boundary import boundary_figure
+from qhn_core.figures.boundary import VIEW_SAMPLES, boundary_figure
 from qhn_core.figures.histogram import histogram_figure
 from qhn_core.figures.sampled_networks import (
     Measured,
@@ -20,9 +20,6 @@ from qhn_core.jobs.job import Job
 from qhn_core.model.predictions import decision_surfaces, plot_axes
 from qhn_core.model.scores import NetworkScores, SampledScores, ScoreTable
 from qhn_core.training.state import TrainingState
-
-VIEW_SAMPLES = 200
-"""Networks drawn for the decision boundary of a run without shots."""
 
 
 def pictures(job: Job, problem: NetworkScores, seed: int | None) -> dict[str, Figure]:

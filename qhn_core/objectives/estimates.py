@@ -11,7 +11,7 @@ from qhn_core.circuits.divergences import kernel_table
 from qhn_core.config import RunConfig
 from qhn_core.kernels import hamming
 from qhn_core.model.scores import SCORES, NetworkScores, SampledScores, ScoreTable, score_table
-from qhn_core.objectives.terms import Terms, circuit_objective, log_likelihoods
+from qhn_core.objectives.terms import Objective, Terms, circuit_objective, log_likelihoods
 
 SCORE_COLUMNS = (*SCORES, "exact_objective")
 
@@ -64,7 +64,7 @@ def _sampled_measurement(
 
 def objective_of(config: RunConfig, terms: Terms) -> Float:
     """The config's objective (B,), nats, of its terms."""
-    return terms.value(config.objective, config.regularization)
+    return terms.value(Objective.of(config))
 
 
 def sampled_terms(

@@ -1,6 +1,9 @@
 """MLE, ELBO and SELBO, from the same few terms. All are maximised."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Self, get_args
 
 import numpy as np
 
@@ -8,25 +11,89 @@ from qhn_core.bits import Float
 from qhn_core.circuits.ansatz import check_angles
 from qhn_core.circuits.base import Circuits
 from qhn_core.circuits.batches import circuit_blocks
+from qhn_core.config import Objective as Kind
 from qhn_core.config import RunConfig
 from qhn_core.model.scores import ScoreTable, score_table
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""MLE, ELBO and SELBO, as a config names them."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is maximised: MLE, ELBO or SELBO, with its λ and h.
+
+    kind: "mle", eq. (11), "elbo", eq. (15), or "selbo", eq. (22). strength: λ, the weight of KL or MMD²;
+    a config calls it `regularization`. bandwidth: h of the kernel of MMD², eq. (20). MLE uses neither λ
+    nor h, and ELBO does not use h. Raises ValueError where one of them is not allowed.
+
+    >>> Objective("elbo", strength=-1.0, bandwidth=3.5)
+    Traceback (most recent call last):
+    ...
+    ValueError: strength=-1.0: λ (regularization) must be a finite number, 0 or more
+    """
+
+    kind: str
+    strength: float
+    bandwidth: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind={self.kind!r}: the objective must be one of {', '.join(KINDS)}")
+        if not (_is_finite(self.strength) and self.strength >= 0):
+            raise ValueError(
+                f"strength={self.strength!r}: λ (regularization) must be a finite number, 0 or more"
+            )
+        if not (_is_finite(self.bandwidth) and self.bandwidth > 0):
+            raise ValueError(f"bandwidth={self.bandwidth!r}: h must be a finite number above 0")
+
+    @classmethod
+    def of(
+        cls,
+        config: RunConfig,
+        kind: str | None = None,
+        regularization: float | None = None,
+        bandwidth: float | None = None,
+    ) -> Self:
+        """Make the objective of a config; what is given takes the place of the config's own.
+
+        >>> Objective.of(RunConfig(), "elbo", regularization=2.0)
+        Objective(kind='elbo', strength=2.0, bandwidth=3.5)
+        """
+        return cls(
+            config.objective if kind is None else kind,
+            config.regularization if regularization is None else regularization,
+            config.h if bandwidth is None else bandwidth,
+        )
+
+    def of_each_kind(self) -> "list[Objective]":
+        """MLE, ELBO and SELBO at this λ and h."""
+        return [replace(self, kind=kind) for kind in KINDS]
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What every objective is made of, for a batch of circuits; each (B,), in nats but MMD²."""
+    """The terms of every objective, for a batch of circuits: each (B,), in nats but for MMD²."""
 
     expected_log_likelihood: Float
     kl: Float
     mmd_squared: Float
 
-    def value(self, objective: str, regularization: float) -> Float:
-        """MLE = E[ll], eq. (11); ELBO = E[ll] - λ KL, eq. (15); SELBO = E[ll] - λ MMD², eq. (22)."""
-        if objective == "mle":
+    def value(self, objective: Objective) -> Float:
+        """Compute an objective (B,), nats.
+
+        MLE = E[ll], eq. (11); ELBO = E[ll] - λ KL, eq. (15); SELBO = E[ll] - λ MMD², eq. (22). The MMD²
+        must have been computed with the objective's h. A value that overflows is infinite.
+        """
+        if objective.kind == "mle":
             return self.expected_log_likelihood
-        penalty = self.kl if objective == "elbo" else self.mmd_squared
-        with np.errstate(over="ignore"):  # an infinite objective is reported as divergence
-            return self.expected_log_likelihood - regularization * penalty
+        penalty = self.kl if objective.kind == "elbo" else self.mmd_squared
+        with np.errstate(over="ignore"):  # training reports an infinite objective as divergence
+            return self.expected_log_likelihood - objective.strength * penalty
 
 
 def log_likelihoods(config: RunConfig, problem: ScoreTable) -> Float:
@@ -54,7 +121,7 @@ def circuit_objective(config: RunConfig, problem: ScoreTable, circuits: Circuits
     none = np.zeros(len(expected))
     kl = circuits.kl() if config.objective == "elbo" else none
     mmd_squared = circuits.mmd_squared() if config.objective == "selbo" else none
-    return Terms(expected, kl, mmd_squared).value(config.objective, config.regularization)
+    return Terms(expected, kl, mmd_squared).value(Objective.of(config))
 
 
 def upper_bound(config: RunConfig, problem: ScoreTable) -> tuple[float, str]:

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape.planes import Plane
-from qhn_core.landscape.scan import FORMAT, GRIDS, LandscapeScan
+from qhn_core.landscape.scan import FORMAT, LandscapeScan
 from qhn_core.storage.safe_zip import read_members
 
 MAX_FILE_BYTES = 50_000_000
 """Unpacked; a 101x101 scan at 22 qubits has 2 MB."""
 MEMBERS = (
     *("format", "config", "landscape_config", "angles", "seed_row", "center", "directions"),
-    *("labels", "point_names", "points", "axis", "done", *GRIDS),
+    *("labels", "point_names", "points", "axis", "done", *LandscapeScan.FIELDS),
 )
 
 
@@ -37,7 +37,7 @@ def save_scan(path: Path | BinaryIO, scan: LandscapeScan) -> None:
         points=np.array([place for _, *place in scan.plane.points], dtype=np.float64).reshape(-1, 2),
         axis=scan.axis,
         done=scan.done,
-        **{name: getattr(scan, name) for name in GRIDS},
+        **{name: getattr(scan, name) for name in LandscapeScan.FIELDS},
     )
 
 
@@ -81,7 +81,7 @@ def unpack_scan(data: bytes, where: str) -> LandscapeScan:
         landscape_config=landscape_config,
         plane=plane,
         seed_row=int(arrays["seed_row"]),
-        **{name: arrays[name] for name in ("axis", "done", "angles", *GRIDS)},
+        **{name: arrays[name] for name in ("axis", "done", "angles", *LandscapeScan.FIELDS)},
     )
 
 
@@ -107,7 +107,7 @@ def _check_arrays(
         "directions": (2, *angles),
         "points": (named, 2),
         "axis": (n,),
-        **dict.fromkeys(GRIDS, (n, n)),
+        **dict.fromkeys(LandscapeScan.FIELDS, (n, n)),
         "correlators": (n, n, config.n_qubits + 1),
     }
     kinds = {
@@ -119,7 +119,7 @@ def _check_arrays(
         array = arrays[name]
         if array.shape != shape or array.dtype != np.dtype(kind):
             raise ValueError(f"{name} is {array.shape} {array.dtype}; needed is {shape} {np.dtype(kind)}")
-        numbers = array[arrays["done"]] if name in GRIDS else array
+        numbers = array[arrays["done"]] if name in LandscapeScan.FIELDS else array
         if not np.isfinite(numbers).all():
             raise ValueError(f"{name} holds NaN or infinity")
     for name, shape in (("labels", (2,)), ("point_names", (named,))):

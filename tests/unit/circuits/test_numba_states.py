@@ -3,7 +3,7 @@ import pytest
 
 from qhn_core import RunConfig
 from qhn_core.circuits.simulators.numba_states import Compiled
-from qhn_core.landscape.point_terms import PointEvaluator
+from qhn_core.landscape.point_terms import point_evaluator
 from tests.unit import oracles
 
 
@@ -26,7 +26,7 @@ def test_14_qubits():
 def test_a_row_does_not_depend_on_the_others(n_layers):
     config = RunConfig(n_hidden=1, n_layers=n_layers)
     angles = oracles.random_angles(0, 64, *config.angle_shape)
-    evaluate = PointEvaluator(config)
+    evaluate = point_evaluator(config)
     together = evaluate(angles)
     for rows in (slice(0, 1), slice(3, 64), slice(7, 12)):
         alone = evaluate(angles[rows])

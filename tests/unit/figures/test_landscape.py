@@ -7,6 +7,7 @@ from qhn_core.figures.landscape import path_figure, point_figures, sampled_figur
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.landscape.shot_noise import rules_table, sample_landscape
 from qhn_core.landscape.trajectories import training_path
+from qhn_core.objectives.terms import Objective
 from tests.unit import oracles
 
 CONFIG = RunConfig(n_hidden=1, epochs=5, shots=20, regularization=3.0)
@@ -23,13 +24,13 @@ def sampled(scan):
 
 
 def test_the_path_is_drawn_with_what_its_projection_hides(scan):
-    table = training_path(scan).table("elbo", 3.0, 1.0)
+    table = training_path(scan).table(Objective("elbo", 3.0, 1.0))
     figure = path_figure(table, "elbo")
     go.Figure(figure)
     drawn = {trace["name"]: trace["y"] for trace in figure["data"]}
     assert drawn == {
-        "where the run was": table["value"].tolist(),
-        "its projection on the plane": table["value_on_plane"].tolist(),
+        "at the run's angles": table["value"].tolist(),
+        "at their projection on the plane": table["value_on_plane"].tolist(),
         "distance from the plane": table["distance"].tolist(),
     }
     assert figure["data"][2]["yaxis"] == "y2"
@@ -37,10 +38,10 @@ def test_the_path_is_drawn_with_what_its_projection_hides(scan):
 
 
 def test_exact_mean_and_error_stand_side_by_side_on_one_scale(scan, sampled):
-    figure = sampled_figure(scan, sampled, "selbo", 3.0, 1.0)
+    figure = sampled_figure(scan, sampled, Objective("selbo", 3.0, 1.0))
     go.Figure(figure)
     exact, mean, error = figure["data"]
-    estimates = sampled.values("selbo", 3.0, 1.0)
+    estimates = sampled.values(Objective("selbo", 3.0, 1.0))
     np.testing.assert_array_equal(exact["z"], scan.values("selbo", 3.0, 1.0))
     np.testing.assert_allclose(mean["z"], np.mean(estimates, axis=2))
     np.testing.assert_allclose(error["z"], np.std(estimates, axis=2, ddof=1) / 2)
@@ -51,7 +52,7 @@ def test_exact_mean_and_error_stand_side_by_side_on_one_scale(scan, sampled):
 
 def test_the_rules_agree_on_mle_and_at_one_layer_algorithm_1_misses_the_regulariser(scan, sampled):
     field = gradient_field(scan, 5)
-    table = rules_table(field, sampled, 50.0, 1.0).set_index(["objective", "rule"])
+    table = rules_table(field, sampled, Objective("mle", 50.0, 1.0)).set_index(["objective", "rule"])
     assert len(table) == 6
     exact = table["exact slope"]
     mle = np.linalg.norm(field.expected_log_likelihood, axis=-1).mean()
@@ -64,7 +65,7 @@ def test_the_rules_agree_on_mle_and_at_one_layer_algorithm_1_misses_the_regulari
 
 def test_the_spread_is_that_of_one_estimate(scan, sampled):
     table = rules_table(gradient_field(scan, 5), sampled).set_index(["objective", "rule"])
-    estimates = sampled.slopes("algorithm-1", "mle")
+    estimates = sampled.slope
     variance = np.var(estimates, axis=2, ddof=1)
     np.testing.assert_allclose(
         table["spread of one estimate"]["MLE", "algorithm-1"], np.sqrt(variance.mean())

@@ -13,6 +13,7 @@ from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.landscape.roughness import roughness
 from qhn_core.landscape.scanner import roughness_table
 from qhn_core.landscape.trajectories import training_path
+from qhn_core.objectives.terms import Objective
 
 CONFIG = RunConfig(n_hidden=1, epochs=3, regularization=7, n_seeds=2)
 PLANE = LandscapeConfig(resolution=11)
@@ -59,7 +60,7 @@ def test_the_caption_tells_seed_plane_radius_and_resolution(scan):
 
 
 def test_the_roughness_table_is_that_of_each_surface(scan):
-    table = roughness_table(scan, 50, 0.7)
+    table = roughness_table(scan, Objective("mle", 50, 0.7))
     spacing = scan.axis[1] - scan.axis[0]
     for name in ("mle", "elbo", "selbo"):
         expected = roughness(scan.values(name, 50, 0.7), spacing)

@@ -4,6 +4,7 @@ import pytest
 from qhn_core import LandscapeConfig, RunConfig, objective_gradient, scan_landscape
 from qhn_core.landscape.gradient_field import RULES, coarse_points, gradient_field, live_steps
 from qhn_core.model.scores import score_table
+from qhn_core.objectives.terms import Objective
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -44,7 +45,7 @@ def test_the_chain_rule_is_the_slope_of_the_objective_on_cirq(objective, n_layer
                     for s in (step, -step)
                 )
                 expected.append((plus - minus) / (2 * step))
-            found = field.values("chain-rule", objective, strength, h)[i, j]
+            found = field.values("chain-rule", Objective(objective, strength, h))[i, j]
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(scores).max() / 50)
 
 
@@ -56,7 +57,7 @@ def test_algorithm_1_is_the_shifted_objective_on_cirq(objective, n_layers):
     for strength, h in ((20, 1.2), (3, 2.7)):
         printed = oracles.algorithm_1(objective, at(field, scan, 1, 3), scores, strength, h)
         expected = [(printed * d).sum() for d in scan.plane.directions]
-        found = field.values("algorithm-1", objective, strength, h)[1, 3]
+        found = field.values("algorithm-1", Objective(objective, strength, h))[1, 3]
         np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
 
 
@@ -69,7 +70,8 @@ def test_14_qubits_agree_with_the_whole_gradient(objective, rule):
     field = gradient_field(scan, 2)
     whole = objective_gradient(config, at(field, scan, 0, 1)[None])[0]
     expected = [(whole * d).sum() for d in scan.plane.directions]
-    np.testing.assert_allclose(field.values(rule, objective)[0, 1], expected, rtol=1e-4, atol=1e-3)
+    found = field.values(rule, Objective.of(config))[0, 1]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_fact_4_with_one_layer_algorithm_1_does_not_see_the_regularizer():
@@ -78,9 +80,9 @@ def test_fact_4_with_one_layer_algorithm_1_does_not_see_the_regularizer():
     np.testing.assert_allclose(field.correlators["algorithm-1"], 0, atol=1e-12)
     assert np.abs(field.entropy["chain-rule"]).max() > 0.1
     assert np.abs(field.correlators["chain-rule"]).max() > 0.1
-    mle = field.values("algorithm-1", "mle")
-    for objective in ("elbo", "selbo"):
-        np.testing.assert_allclose(field.values("algorithm-1", objective, 1000.0), mle, atol=1e-9)
+    mle, *others = (field.values("algorithm-1", o) for o in Objective("mle", 1000.0, 1.2).of_each_kind())
+    for found in others:
+        np.testing.assert_allclose(found, mle, atol=1e-9)
     assert np.abs(gradient_field(scanned(2), 3).entropy["algorithm-1"]).max() > 0.01
 
 
@@ -100,8 +102,8 @@ def test_a_point_mass_has_finite_slopes():
     scan = scan_landscape(config, LandscapeConfig(resolution=11), np.zeros(config.angle_shape))
     field = gradient_field(scan, 3)
     for rule in RULES:
-        assert np.isfinite(field.values(rule, "elbo")).all()
-    np.testing.assert_allclose(field.values("chain-rule", "elbo")[1, 1], 0, atol=1e-9)
+        assert np.isfinite(field.values(rule, Objective("elbo", 1, 1.5))).all()
+    np.testing.assert_allclose(field.values("chain-rule", Objective("elbo", 1, 1.5))[1, 1], 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
@@ -118,7 +120,7 @@ def test_the_coarse_grid_spans_the_plane():
     np.testing.assert_allclose(axis, [-2, 0, 2], atol=1e-15)
     np.testing.assert_allclose(points[4], scan.plane.center)
     np.testing.assert_allclose(points[1], scan.plane.center - 2 * scan.plane.directions[1])
-    with pytest.raises(ValueError, match=r"resolution=1: allowed are 2 to 101"):
+    with pytest.raises(ValueError, match=r"resolution=1: must be 2 to 101"):
         coarse_points(scan, 1)
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape
-from qhn_core.landscape.scan import GRIDS, scan_table
+from qhn_core.landscape.point_terms import PointTerms
+from qhn_core.landscape.scan import scan_table
 from qhn_core.landscape.scanner import scan_in_stages
+from qhn_core.objectives.terms import Objective
 from qhn_core.storage.database import SCHEMA, StoreError
 from qhn_core.storage.runs import RunStore
 from qhn_core.storage.scan_file import load_scan, pack_scan, save_scan
@@ -30,7 +32,7 @@ def partial(scan):
     done[1::4, 1::4] = True
     grids = {
         name: np.where(done[..., None] if name == "correlators" else done, getattr(scan, name), np.nan)
-        for name in GRIDS
+        for name in PointTerms.FIELDS
     }
     return type(scan)(**{**vars(scan), **grids, "done": done})
 
@@ -42,7 +44,7 @@ def store(tmp_path):
 
 
 def same(one, other):
-    for name in ("axis", "done", "angles", *GRIDS):
+    for name in ("axis", "done", "angles", *PointTerms.FIELDS):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
     for name in ("center", "directions"):
         assert getattr(one.plane, name).tobytes() == getattr(other.plane, name).tobytes(), name
@@ -55,7 +57,7 @@ def same(one, other):
 
 
 def test_a_table_has_a_row_for_each_point(scan):
-    table = scan_table(scan, regularization=7.0, bandwidth=2.0)
+    table = scan_table(scan, Objective("mle", 7.0, 2.0))
     assert len(table) == 121
     row = table.iloc[3 * 11 + 8]
     angles = scan.plane.center + row.x * scan.plane.directions[0] + row.y * scan.plane.directions[1]
@@ -66,8 +68,11 @@ def test_a_table_has_a_row_for_each_point(scan):
     assert row.elbo == pytest.approx(row.mle - 7 * oracles.kl(q), rel=1e-9)
     signs = 1 - 2.0 * oracles.all_bits(6)
     assert pytest.approx(((q @ signs) ** 2).sum(), rel=1e-9) == row.W_1
-    expected = ["x", "y", *GRIDS[:3], *(f"W_{w}" for w in range(1, 7)), "mle", "elbo", "selbo"]
-    assert list(table.columns) == expected
+    assert (set(table.regularization), set(table.bandwidth)) == ({7.0}, {2.0})
+    assert list(table.columns) == [
+        *("x", "y", *PointTerms.FIELDS[:3], *(f"W_{w}" for w in range(1, 7))),
+        *("regularization", "bandwidth", "mle", "elbo", "selbo"),
+    ]
 
 
 def test_a_table_of_a_part_has_only_what_is_done(partial):

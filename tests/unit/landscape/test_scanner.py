@@ -6,10 +6,11 @@ import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, objective_value, scan_landscape
 from qhn_core.landscape import scanner
-from qhn_core.landscape.point_terms import PointEvaluator
-from qhn_core.landscape.scan import GRIDS
-from qhn_core.landscape.scanner import coarse_to_fine, scan_in_stages
+from qhn_core.landscape.point_terms import PointTerms
+from qhn_core.landscape.roughness import roughness
+from qhn_core.landscape.scanner import coarse_to_fine, roughness_table, scan_in_stages
 from qhn_core.model.scores import score_table
+from qhn_core.objectives.terms import Objective
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -127,7 +128,7 @@ def test_bad_values_are_named(arguments, field):
     "angles", [np.zeros((1, 2, 14)), np.zeros((1, 1, 2, 6)), np.full((1, 2, 6), np.nan)]
 )
 def test_bad_angles_are_refused(angles):
-    with pytest.raises(ValueError, match=r"needed are finite numbers of shape \(1, 2, 6\)"):
+    with pytest.raises(ValueError, match=r"they must be finite numbers of shape \(1, 2, 6\)"):
         scan_landscape(configured(), PLANE, angles)
 
 
@@ -158,14 +159,19 @@ def test_an_exception_in_progress_stops_the_scan(monkeypatch):
 def slowed(monkeypatch):
     """An evaluator that takes 50 ms a call; the list of how many points each call had."""
     points = []
-    original = PointEvaluator.__call__
+    original = scanner.point_evaluator
 
-    def slow(self, angles):
-        points.append(len(angles))
-        threading.Event().wait(0.05)
-        return original(self, angles)
+    def slowed_evaluator(config):
+        evaluate = original(config)
 
-    monkeypatch.setattr(PointEvaluator, "__call__", slow)
+        def slow(angles):
+            points.append(len(angles))
+            threading.Event().wait(0.05)
+            return evaluate(angles)
+
+        return slow
+
+    monkeypatch.setattr(scanner, "point_evaluator", slowed_evaluator)
     return points
 
 
@@ -173,7 +179,7 @@ def slowed(monkeypatch):
 
 
 def same_bits(one, other):
-    for name in ("axis", "done", "angles", *GRIDS):
+    for name in ("axis", "done", "angles", *PointTerms.FIELDS):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
     assert one.plane.directions.tobytes() == other.plane.directions.tobytes()
     assert (one.plane.labels, one.plane.points) == (other.plane.labels, other.plane.points)
@@ -190,7 +196,7 @@ def test_stages_only_add_points_and_end_in_the_whole_scan(monkeypatch):
     for earlier, later in pairwise(stages):
         assert (later.done >= earlier.done).all()
         assert later.done.sum() > earlier.done.sum()
-        for name in GRIDS:
+        for name in PointTerms.FIELDS:
             np.testing.assert_array_equal(
                 getattr(later, name)[earlier.done], getattr(whole, name)[earlier.done]
             )
@@ -225,7 +231,7 @@ def test_a_scan_goes_on_only_from_its_own_start():
         (config, PLANE, start.angles + 1e-9, 0),
         (config, PLANE, start.angles, 1),
     ):
-        with pytest.raises(ValueError, match="cannot be gone on from"):
+        with pytest.raises(ValueError, match="cannot continue it"):
             next(scan_in_stages(*other, start=start))
 
 
@@ -286,6 +292,35 @@ def test_the_test_set_has_its_own_expected_log_likelihood(likelihood):
 @LAYERS
 def test_grid_values_are_those_of_cirq_when_asked_for(n_layers):
     """Two ways to the same numbers, one of them through Cirq's simulator."""
-    for name in GRIDS:
+    for name in PointTerms.FIELDS:
         fast, slow = (getattr(scanned(n_layers=n_layers, simulator=s), name) for s in ("auto", "cirq"))
         np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 20.0, 777.0])
+def test_a_form_is_the_surface_times_a_power_of_two(strength):
+    scan = scanned(n_layers=2)
+    for objective in Objective("mle", strength, 1.2).of_each_kind():
+        ratio = scan.form(objective) / scan.exact(objective)
+        mantissa, exponent = np.frexp(ratio.ravel()[0])
+        assert (ratio == ratio.ravel()[0]).all()
+        assert mantissa == 0.5
+        assert exponent <= 1
+
+
+def test_roughness_at_the_largest_lambda_is_that_of_the_regulariser():
+    """At λ = 1e308 the objective overflows, and in its shape the log-likelihood counts for nothing."""
+    scan = scanned(n_layers=2)
+    spacing = scan.axis[1] - scan.axis[0]
+    table = roughness_table(scan, Objective("mle", 1e308, 1.2))
+    e = np.exp(-1 / 1.2**2)
+    weights = [((1 + e) / 2) ** (6 - w) * ((1 - e) / 2) ** w for w in range(1, 7)]
+    expected = {
+        "MLE": scan.expected_log_likelihood,
+        "ELBO": scan.entropy,
+        "SELBO": -scan.correlators[..., 1:] @ weights,
+    }
+    assert np.isinf(scan.values("elbo", 1e308)).any()
+    for name, surface in expected.items():
+        found, measures = table[name].to_dict(), roughness(surface, spacing)
+        assert found == pytest.approx(measures, rel=1e-9)

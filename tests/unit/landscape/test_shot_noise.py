@@ -6,8 +6,9 @@ import pytest
 from qhn_core import LandscapeConfig, RunConfig, mmd_squared_unbiased, scan_landscape
 from qhn_core.kernels.hamming import distances_between, distances_within
 from qhn_core.landscape.gradient_field import RULES, coarse_points, gradient_field, live_steps
-from qhn_core.landscape.shot_noise import draws, mean_and_error, sample_landscape
+from qhn_core.landscape.shot_noise import Shots, draws, mean_and_error, sample_landscape
 from qhn_core.model.scores import score_table
+from qhn_core.objectives.terms import Objective
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -53,11 +54,12 @@ def test_every_estimate_is_eq_21_of_its_own_samples(both, h):
     circuits = 2 * len(live_steps(scan.plane.center)) + 1
     for point, repeat in ((0, 0), (5, 7)):
         q = oracles.probabilities(points[point])
-        prior, uniforms = draws(scan.config, circuits, 30, 8, 5, point)
-        x, y = bits_of(q, uniforms[0, repeat]), oracles.all_bits(6)[prior[repeat]]
+        drawn = draws(scan.config, circuits, Shots(30, 8, 5), point)
+        x, y = bits_of(q, drawn.uniforms[0, repeat]), oracles.all_bits(6)[drawn.prior[repeat]]
         index = x @ (1 << np.arange(6)[::-1])
         expected = scores[index].mean() - 7 * mmd_squared_unbiased(x, y, h)
-        assert sampled.values("selbo", 7, h)[point // 3, point % 3, repeat] == pytest.approx(expected)
+        found = sampled.values(Objective("selbo", 7, h))[point // 3, point % 3, repeat]
+        assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -70,8 +72,8 @@ def test_every_slope_is_the_rules_estimate_from_its_own_samples(both, rule, h):
     scores = oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
     gram, theta, repeat = oracles.gram(6, h), points[2], 3
     steps = live_steps(theta)
-    prior, uniforms = draws(scan.config, 2 * len(steps) + 1, 30, 8, 5, 2)
-    prior = prior[repeat]
+    drawn = draws(scan.config, 2 * len(steps) + 1, Shots(30, 8, 5), 2)
+    prior, uniforms = drawn.prior[repeat], drawn.uniforms
 
     def measure(angles, circuit):
         q = oracles.probabilities(angles)
@@ -92,7 +94,8 @@ def test_every_slope_is_the_rules_estimate_from_its_own_samples(both, rule, h):
             for k, sign in enumerate((1, -1))
         )
         slopes += [(plus - minus) / 2 * (step * d).sum() for d in scan.plane.directions]
-    np.testing.assert_allclose(sampled.slopes(rule, "selbo", 7, h)[0, 2, repeat], slopes, rtol=1e-9)
+    found = sampled.slopes(rule, Objective("selbo", 7, h))[0, 2, repeat]
+    np.testing.assert_allclose(found, slopes, rtol=1e-9)
 
 
 @OBJECTIVES
@@ -101,21 +104,22 @@ def test_means_are_the_exact_values_within_their_errors(objective, n_layers):
     """Unbiased, all of them: 9 points, some hundred repeats, less than 5 standard errors away."""
     scan = scanned(n_layers)
     sampled = sample_landscape(scan, shots=20, repeats=300, resolution=3)
-    mean, error = mean_and_error(sampled.values(objective, 500, 1.0))
+    mean, error = mean_and_error(sampled.values(Objective(objective, 500, 1.0)))
     exact = scan.values(objective, 500, 1.0)[::5, ::5]
     assert (np.abs(mean - exact) < 5 * error).all()
     assert (np.abs(mean - exact) > 0.01 * error).any()
     field = gradient_field(scan, 3)
     for rule in RULES:
-        mean, error = mean_and_error(sampled.slopes(rule, objective, 500, 1.0))
-        assert (np.abs(mean - field.values(rule, objective, 500, 1.0)) < 5 * error).all()
+        mean, error = mean_and_error(sampled.slopes(rule, Objective(objective, 500, 1.0)))
+        assert (np.abs(mean - field.values(rule, Objective(objective, 500, 1.0))) < 5 * error).all()
 
 
 def test_the_error_falls_with_shots_and_repeats():
     scan = scanned()
 
     def error(**plan):
-        return mean_and_error(sample_landscape(scan, resolution=3, **plan).values("mle"))[1].mean()
+        sampled = sample_landscape(scan, resolution=3, **plan)
+        return mean_and_error(sampled.expected_log_likelihood)[1].mean()
 
     few = error(shots=10, repeats=100)
     assert error(shots=90, repeats=100) == pytest.approx(few / 3, rel=0.15)
@@ -128,9 +132,9 @@ def test_points_and_repeats_have_their_own_streams():
     fewer = sample_landscape(scan, shots=10, repeats=4, resolution=3, seed=1)
     other = sample_landscape(scan, shots=10, repeats=6, resolution=3, seed=2)
     np.testing.assert_array_equal(whole.distances[:, :, :4], fewer.distances)
-    np.testing.assert_array_equal(
-        whole.slopes("chain-rule", "selbo")[:, :, :4], fewer.slopes("chain-rule", "selbo")
-    )
+    for rule in RULES:
+        own = Objective("selbo", 20, 1.2)
+        np.testing.assert_array_equal(whole.slopes(rule, own)[:, :, :4], fewer.slopes(rule, own))
     assert (whole.distances != other.distances).any()
     estimates = whole.expected_log_likelihood.reshape(-1)
     assert len(set(estimates)) > 40
@@ -138,5 +142,5 @@ def test_points_and_repeats_have_their_own_streams():
 
 @pytest.mark.parametrize(("shots", "repeats"), [(1, 5), (5, 1), (1000, 101)])
 def test_bad_plans_are_named(shots, repeats):
-    with pytest.raises(ValueError, match=f"shots={shots}, repeats={repeats}: allowed are at least 2"):
+    with pytest.raises(ValueError, match=f"shots={shots}, repeats={repeats}: each must be at least 2"):
         sample_landscape(scanned(), shots, repeats)

@@ -5,6 +5,7 @@ from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
 from qhn_core.landscape.planes import nearest_equivalent, retrain_trajectory, trained_optima
 from qhn_core.landscape.trajectories import barriers, training_path
 from qhn_core.model.scores import score_table
+from qhn_core.objectives.terms import Objective
 from tests.unit import oracles
 
 CONFIG = RunConfig(n_hidden=1, epochs=9, n_seeds=3, regularization=4, bandwidth=1.3)
@@ -35,7 +36,7 @@ def test_nearest_copies_are_the_same_circuit_and_the_nearest():
 def test_the_path_has_the_values_of_the_run_and_of_its_projection(kind, n_layers):
     config = CONFIG.model_copy(update={"n_layers": n_layers})
     scan = scanned(kind, config)
-    table = training_path(scan).table("selbo", 6.0, 2.0)
+    table = training_path(scan).table(Objective("selbo", 6.0, 2.0))
     way = retrain_trajectory(config, 2)
     assert table.epoch.tolist() == list(range(10))
     for epoch in (0, 4, 9):
@@ -48,7 +49,7 @@ def test_the_path_has_the_values_of_the_run_and_of_its_projection(kind, n_layers
 def test_the_objective_of_the_path_is_the_exact_one_of_the_history():
     history = train(CONFIG).history
     expected = history[history.seed == 2].exact_objective
-    found = training_path(scanned("random")).table("selbo").value[1:]
+    found = training_path(scanned("random")).table(Objective.of(CONFIG)).value[1:]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -80,7 +81,7 @@ def test_theta_star_is_on_its_plane_and_other_points_are_not():
     path = training_path(scanned("random", config))
     assert (path.x[-1], path.y[-1], path.distance[-1]) == pytest.approx((0, 0, 0), abs=1e-9)
     assert (path.distance[:-1] > 0).all()
-    table = path.table("mle")
+    table = path.table(Objective.of(config, "mle"))
     assert table.value.iloc[-1] == pytest.approx(table.value_on_plane.iloc[-1])
 
 

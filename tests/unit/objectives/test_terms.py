@@ -5,7 +5,7 @@ from scipy.special import logsumexp, rel_entr, softmax
 from qhn_core import RunConfig, mmd_squared_to_uniform, mmd_squared_unbiased, objective_value
 from qhn_core.model.scores import score_table
 from qhn_core.objectives.estimates import sampled_terms
-from qhn_core.objectives.terms import Terms, upper_bound
+from qhn_core.objectives.terms import Objective, Terms, upper_bound
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -92,7 +92,11 @@ def test_mle_ignores_lambda_and_h():
 
 def test_the_value_of_terms():
     terms = Terms(np.array([-10.0]), np.array([2.0]), np.array([0.5]))
-    assert [terms.value(o, 3.0).item() for o in ("mle", "elbo", "selbo")] == [-10, -16, -11.5]
+    assert [terms.value(Objective(o, 3.0, 1.0)).item() for o in ("mle", "elbo", "selbo")] == [
+        -10,
+        -16,
+        -11.5,
+    ]
 
 
 @pytest.mark.parametrize("likelihood", ["sum", "mean"])
@@ -162,3 +166,30 @@ def test_no_distribution_exceeds_the_bound_and_the_best_one_reaches_it(
 )
 def test_a_bound_is_called_what_it_is(change, name):
     assert upper_bound(exact(**change), score_table(exact()))[1] == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("map", 1.0, 1.0), "kind='map': the objective must be one of mle, elbo, selbo"),
+        (("elbo", -1.0, 1.0), r"strength=-1.0: λ \(regularization\) must be a finite number, 0 or more"),
+        (("elbo", np.nan, 1.0), "strength=nan"),
+        (("mle", np.inf, 1.0), "strength=inf"),
+        (("elbo", "1", 1.0), "strength='1'"),
+        (("selbo", 1.0, 0.0), "bandwidth=0.0: h must be a finite number above 0"),
+        (("selbo", 1.0, np.inf), "bandwidth=inf"),
+        (("mle", 1.0, None), "bandwidth=None"),
+    ],
+)
+def test_an_objective_is_sound_from_construction(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Objective(*arguments)
+
+
+def test_an_objective_is_the_configs_but_for_what_is_given():
+    config = RunConfig(n_hidden=1, objective="elbo", regularization=3.0)
+    assert Objective.of(config) == Objective("elbo", 3.0, 1.5)  # h = n_qubits / 4
+    assert Objective.of(config, "selbo") == Objective("selbo", 3.0, 1.5)
+    assert Objective.of(config, regularization=0.0, bandwidth=2) == Objective("elbo", 0.0, 2)
+    assert [o.kind for o in Objective("elbo", 3.0, 1.5).of_each_kind()] == ["mle", "elbo", "selbo"]
+    assert {(o.strength, o.bandwidth) for o in Objective("elbo", 3.0, 1.5).of_each_kind()} == {(3.0, 1.5)}

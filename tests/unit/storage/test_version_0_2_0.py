@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from qhn_core import RunConfig
-from qhn_core.landscape.scan import GRIDS
+from qhn_core.landscape.point_terms import PointTerms
 from qhn_core.storage.run_zip import import_zip
 from qhn_core.storage.runs import RunStore
 from qhn_core.storage.scan_file import load_scan
@@ -73,7 +73,7 @@ def test_a_config_is_read_with_the_hash_that_it_had(name):
 
 def test_the_scan_file_is_the_same(old_store):
     scan = load_scan(FOLDER / "scan.npz")
-    names = (*GRIDS, "axis", "done", "angles")
+    names = (*PointTerms.FIELDS, "axis", "done", "angles")
     assert sha256({name: getattr(scan, name) for name in names}) == EXPECTED["scan"]["grids"]
     if scan.key == EXPECTED["scan"]["key"]:  # a scan of another version is not gone on from
         stored = old_store.load_scan(scan.key)
