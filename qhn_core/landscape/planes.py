@@ -1,20 +1,24 @@
-"""Planes through theta*: two orthonormal directions in angle space, and how they were chosen."""
+"""Planes through theta*: two orthonormal directions in angle space, and how they are chosen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.objectives.gradients import objective_gradient
+from qhn_core.objectives.terms import KINDS
 from qhn_core.training.loop import advance, initial_state
 
 HESSIAN_STEP = 1e-4
 """Radians; the central difference of exact gradients is then right to about 1e-8."""
+LARGEST_ANGLE = 1e8
+"""Radians; from here on a floating-point number is too coarse for steps on a plane and of the Hessian."""
+LARGEST_SLOPE = 1e150
+"""Nats per radian; the squares of larger slopes overflow."""
 SAME_POINT = 1e-9
-"""Radians; optima that are no further apart are one."""
-OBJECTIVES = ("mle", "elbo", "selbo")
+"""Radians; optima that are no further apart count as one."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Plane:
     directions: Float
     """Orthonormal, (2, n_layers, 2, n_qubits)."""
     labels: tuple[str, str]
-    """What each direction is, with its share of the variance, curvature or angle."""
+    """What each direction is, with its share of the path, its curvature or its slope."""
     points: tuple[tuple[str, float, float], ...] = ()
     """Named points in the plane, by their coordinates in radians."""
 
@@ -39,11 +43,16 @@ class Plane:
         return max((abs(c) for _, x, y in self.points for c in (x, y)), default=0.0)
 
 
-def choose_plane(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int = 0) -> Plane:
-    """The plane that `plane.plane` names, through theta* = center (n_layers, 2, n_qubits).
+def choose_plane(
+    config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int = 0
+) -> Plane:
+    """Choose the plane that `landscape_config.plane` names, through theta* = center.
 
-    seed_row: the seed of the run that ended in theta*, for planes that look at its training.
+    center: angles (n_layers, 2, n_qubits), radians. seed_row: the seed of the run that ended in theta*,
+    for planes that look at its training. Raises ValueError where there is no such plane, and for angles
+    above `LARGEST_ANGLE`.
     """
+    check_angle_size(center)
     makers = {
         "random": _random,
         "random-ry": _random_ry,
@@ -53,11 +62,27 @@ def choose_plane(config: RunConfig, plane: LandscapeConfig, center: Float, seed_
         "gradient": _gradient,
         "optima": _optima,
     }
-    return makers[plane.plane](config, plane, center, seed_row)
+    return makers[landscape_config.plane](config, landscape_config, center, seed_row)
+
+
+def check_angle_size(angles: Float) -> None:
+    """Raise ValueError unless the angles (n_layers, 2, n_qubits) are at most `LARGEST_ANGLE` in size."""
+    layer, axis, qubit = (int(i) for i in np.unravel_index(np.abs(angles).argmax(), angles.shape))
+    largest = float(angles[layer, axis, qubit])
+    if abs(largest) > LARGEST_ANGLE:
+        raise ValueError(
+            f"theta*: the angle of the {_gate_name(layer, axis, qubit)}, is {largest:g}; for a plane, all "
+            f"angles must be between -{LARGEST_ANGLE:g} and {LARGEST_ANGLE:g} radians"
+        )
+
+
+def _gate_name(layer: int, axis: int, qubit: int) -> str:
+    """A rotation in words; all three are counted from 0, axis 0 is RY."""
+    return f"{('RY', 'RZ')[axis]} of qubit {qubit + 1}, layer {layer + 1}"
 
 
 def orthonormal(first: Float, second: Float) -> Float:
-    """Two arrays of one shape as orthonormal directions, the first along `first` (Gram-Schmidt).
+    """Make two arrays of one shape orthonormal, the first along `first` (Gram-Schmidt): (2, ...).
 
     Raises ValueError where they span no plane.
     """
@@ -68,33 +93,33 @@ def orthonormal(first: Float, second: Float) -> Float:
     return np.stack([a, rest / np.linalg.norm(rest)])
 
 
-def _random(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
-    draws = np.random.default_rng(plane.seed).standard_normal((2, *center.shape))
+def _random(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    draws = np.random.default_rng(landscape_config.seed).standard_normal((2, *center.shape))
     return Plane(center, orthonormal(*draws), ("random direction 1", "random direction 2"))
 
 
-def _random_ry(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
-    draws = np.random.default_rng(plane.seed).standard_normal((2, *center.shape))
+def _random_ry(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    draws = np.random.default_rng(landscape_config.seed).standard_normal((2, *center.shape))
     draws[:, :, 1] = 0.0
     return Plane(center, orthonormal(*draws), ("random RY direction 1", "random RY direction 2"))
 
 
-def _gates(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+def _gates(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
     directions = np.zeros((2, *center.shape))
     labels = []
-    for direction, (layer, axis, qubit) in zip(directions, plane.gates, strict=True):
+    for direction, (layer, axis, qubit) in zip(directions, landscape_config.gates, strict=True):
         if layer >= config.n_layers or qubit >= config.n_qubits:
             raise ValueError(
-                f"gates={plane.gates}: layer {layer}, qubit {qubit} is not in a circuit of "
+                f"gates={landscape_config.gates}: layer {layer}, qubit {qubit} is not in a circuit of "
                 f"{config.n_layers} layers and {config.n_qubits} qubits (counted from 0)"
             )
         direction[layer, axis, qubit] = 1.0
-        labels.append(f"{('RY', 'RZ')[axis]} of qubit {qubit + 1}, layer {layer + 1}")
+        labels.append(_gate_name(layer, axis, qubit))
     return Plane(center, orthonormal(*directions), (labels[0], labels[1]))
 
 
 def retrain_trajectory(config: RunConfig, seed_row: int) -> Float:
-    """Angles of one seed after every epoch, (epochs + 1, n_layers, 2, n_qubits): trained once more."""
+    """Train one seed again and return its angles after every epoch, (epochs + 1, n_layers, 2, n_qubits)."""
     state = initial_state(config, np.array([seed_row]))
     angles = [state.angles[0]]
     for _ in range(config.epochs):
@@ -104,9 +129,9 @@ def retrain_trajectory(config: RunConfig, seed_row: int) -> Float:
 
 
 def nearest_equivalent(angles: Float, to: Float) -> Float:
-    """The angles (..., L, 2, n) of the same circuit that are nearest to `to`.
+    """Find the angles (..., L, 2, n) of the same circuit that are nearest to `to`.
 
-    Full turns change no probability, and neither do the RZ of the first layer, which act on |0>.
+    Full turns change no probability. Neither do the RZ of the first layer, which act on |0>.
 
     >>> near = nearest_equivalent(np.array([[[6.0], [9.0]]]), np.array([[[0.0], [0.5]]]))
     >>> near.round(3).ravel()  # RY: 6 - 2 pi; RZ: anything
@@ -117,74 +142,96 @@ def nearest_equivalent(angles: Float, to: Float) -> Float:
     return to + turn
 
 
-def _principal(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
-    """The two principal components of the way to theta* (Li et al. 2018, arXiv:1712.09913).
+def _principal(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    """The two principal components of the path to theta* (Li et al. 2018, arXiv:1712.09913).
 
-    Of the copies of its points nearest to theta*: a step of many turns that ends near theta* is not far.
+    Each point of the path is replaced by the nearest one of the same circuit: a step of many turns that
+    ends near theta* is not far. A path that does not move has no components; random directions serve.
     """
     path = nearest_equivalent(retrain_trajectory(config, seed_row), center)
     steps = (path - center).reshape(len(path), -1)
     _, sizes, components = np.linalg.svd(steps, full_matrices=False)
+    if sizes[0] <= SAME_POINT:
+        random = _random(config, landscape_config, center, seed_row)
+        first, second = (f"{label} (the path does not move)" for label in random.labels)
+        return replace(random, labels=(first, second))
     share = sizes**2 / (sizes**2).sum()
     directions = orthonormal(*components[:2].reshape(2, *center.shape))
     labels = [f"principal component {i + 1} ({share[i]:.0%} of the path)" for i in range(2)]
     return Plane(center, directions, (labels[0], labels[1]))
 
 
-def hessian_eigenvectors(config: RunConfig, center: Float, count: int = 2) -> tuple[Float, Float]:
-    """(eigenvalues, eigenvectors (count, L, 2, n)) of largest size of the exact objective's Hessian.
-
-    Hessian-vector products are central differences of the exact chain-rule gradient; Lanczos is scipy's.
-    """
+def _exact_gradients(config: RunConfig, angles: Float) -> Float:
+    """The true gradients (B, n_layers, 2, n_qubits) at angles; ValueError where λ makes them too large."""
     exact = config.model_copy(update={"gradient": "chain-rule", "shots": None})
+    gradients = objective_gradient(exact, angles)
+    if not (np.abs(gradients) < LARGEST_SLOPE).all():
+        raise ValueError(
+            f"regularization={config.regularization:g}: the gradient overflows; λ must be smaller"
+        )
+    return gradients
+
+
+def hessian_eigenvectors(config: RunConfig, center: Float, count: int = 2) -> tuple[Float, Float]:
+    """(eigenvalues, eigenvectors (count, L, 2, n)) of the exact objective's Hessian, of largest size.
+
+    Hessian-vector products are central differences of the exact chain-rule gradient; scipy's Lanczos
+    finds the eigenvectors. Raises ValueError where the Hessian vanishes or overflows, and for angles
+    above `LARGEST_ANGLE`.
+    """
+    check_angle_size(center)
 
     def product(vector: Float) -> Float:
         step = HESSIAN_STEP * vector.reshape(center.shape)
-        plus, minus = objective_gradient(exact, np.stack([center + step, center - step]))
+        plus, minus = _exact_gradients(config, np.stack([center + step, center - step]))
         return ((plus - minus) / (2 * HESSIAN_STEP)).ravel()
 
     size = center.size
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)
-    values, vectors = eigsh(operator, k=count, which="LM", v0=start)
+    try:
+        values, vectors = eigsh(operator, k=count, which="LM", v0=start)
+    except ArpackError as error:
+        raise ValueError(
+            f"the Hessian at theta* has no {count} eigenvectors that differ from zero"
+        ) from error
     order = np.argsort(-np.abs(values))
     return values[order], vectors.T[order].reshape(count, *center.shape)
 
 
-def _hessian(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+def _hessian(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
     values, vectors = hessian_eigenvectors(config, center)
     labels = [f"Hessian eigenvector {i + 1} ({values[i]:.3g} nats/rad²)" for i in range(2)]
     return Plane(center, orthonormal(*vectors), (labels[0], labels[1]))
 
 
-def _gradient(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
-    exact = config.model_copy(update={"gradient": "chain-rule", "shots": None})
-    slope = objective_gradient(exact, center[None])[0]
-    normal = np.random.default_rng(plane.seed).standard_normal(center.shape)
+def _gradient(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+    slope = _exact_gradients(config, center[None])[0]
+    normal = np.random.default_rng(landscape_config.seed).standard_normal(center.shape)
     size = f"{np.linalg.norm(slope):.3g} nats/rad"
     return Plane(center, orthonormal(slope, normal), (f"gradient ({size})", "random normal"))
 
 
 def trained_optima(config: RunConfig, seed_row: int) -> dict[str, Float]:
-    """theta* (n_layers, 2, n_qubits) that MLE, ELBO and SELBO reach from the same initial angles.
+    """Train MLE, ELBO and SELBO from the same initial angles; their theta* (n_layers, 2, n_qubits).
 
-    Of ELBO* and SELBO* the copies nearest to MLE*.
+    ELBO* and SELBO* are moved to the angles of the same circuit that are nearest to MLE*.
     """
     best = {}
-    for objective in OBJECTIVES:
+    for objective in KINDS:
         own = config.model_copy(update={"objective": objective})
         state, _ = advance(own, initial_state(own, np.array([seed_row])), own.epochs)
         best[objective] = state.best_angles[0]
     return {name: nearest_equivalent(angles, best["mle"]) for name, angles in best.items()}
 
 
-def _optima(config: RunConfig, plane: LandscapeConfig, center: Float, seed_row: int) -> Plane:
+def _optima(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
     """The plane through the three optima that MLE, ELBO and SELBO reach from the same initial angles.
 
-    Where they lie on one line, or coincide, random directions take the place of what is missing.
+    Where they lie on one line or coincide, random directions take the place of the missing ones.
     """
     best = trained_optima(config, seed_row)
-    draws = np.random.default_rng(plane.seed).standard_normal((2, *center.shape))
+    draws = np.random.default_rng(landscape_config.seed).standard_normal((2, *center.shape))
     choices = [
         (best["elbo"] - best["mle"], "from MLE* to ELBO*", "its normal towards ELBO*"),
         (best["selbo"] - best["mle"], "from MLE* to SELBO*", "its normal towards SELBO*"),

@@ -3,6 +3,7 @@ import pytest
 from scipy.linalg import eigh
 
 from qhn_core import LandscapeConfig, RunConfig, objective_gradient, objective_value, train
+from qhn_core.landscape import planes
 from qhn_core.landscape.planes import choose_plane, hessian_eigenvectors, orthonormal, retrain_trajectory
 from tests.unit import oracles
 
@@ -146,3 +147,47 @@ def test_optima_on_one_line_or_in_one_point_still_have_a_plane(monkeypatch, move
     np.testing.assert_allclose(gram, np.eye(2), atol=1e-12)
     for (_, x, y), angles in zip(plane.points, best.values(), strict=True):
         np.testing.assert_allclose(plane.center + x * plane.directions[0] + y * plane.directions[1], angles)
+
+
+@pytest.mark.parametrize("kind", ["random", "hessian"])
+@pytest.mark.parametrize("angle", [1e15, -3e8])
+def test_angles_at_which_no_step_can_be_told_are_named(kind, angle):
+    center = oracles.random_angles(3, *CONFIG.angle_shape)
+    center[1, 0, 2] = angle
+    message = f"RY of qubit 3, layer 2, is {angle:g}; .* between -1e\\+08 and 1e\\+08"
+    with pytest.raises(ValueError, match=message.replace("1e+15", r"1e\+15").replace("-3e+08", r"-3e\+08")):
+        choose_plane(CONFIG, LandscapeConfig(plane=kind), center)
+    with pytest.raises(ValueError, match="between"):
+        hessian_eigenvectors(CONFIG, center)
+
+
+def test_the_hessian_after_many_full_turns_is_that_of_the_same_circuit():
+    center = oracles.random_angles(3, *CONFIG.angle_shape)
+    turned = center + 2 * np.pi * np.round(9e7 / (2 * np.pi))
+    expected, found = (hessian_eigenvectors(CONFIG, angles)[0] for angles in (center, turned))
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["hessian", "gradient"])
+@pytest.mark.parametrize("objective", ["elbo", "selbo"])
+def test_a_slope_that_overflows_names_lambda(kind, objective):
+    config = CONFIG.model_copy(update={"regularization": 1e308, "objective": objective})
+    with pytest.raises(ValueError, match=r"regularization=1e\+308: .*overflows; λ must be smaller"):
+        plane_of(kind, config)
+
+
+def test_a_hessian_that_vanishes_is_told(monkeypatch):
+    monkeypatch.setattr(planes, "objective_gradient", lambda config, angles: np.zeros(angles.shape))
+    with pytest.raises(ValueError, match="no 2 eigenvectors"):
+        plane_of("hessian")
+
+
+def test_a_path_that_does_not_move_says_so_and_has_a_plane():
+    config = CONFIG.model_copy(update={"learning_rate": 1e-300, "epochs": 3})
+    assert not np.ptp(retrain_trajectory(config, 0), axis=0).any()
+    center = retrain_trajectory(config, 0)[-1]
+    plane = choose_plane(config, LandscapeConfig(plane="principal"), center)
+    assert all(label.endswith("(the path does not move)") for label in plane.labels)
+    flat = plane.directions.reshape(2, -1)
+    np.testing.assert_allclose(flat @ flat.T, np.eye(2), atol=1e-12)
+    assert (np.count_nonzero(flat, axis=1) > 2).all()
