@@ -17,7 +17,7 @@ from qhn_core.circuits.divergences import correlator_spectrum, correlator_weight
 from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
-from qhn_core.landscape.point_terms import PointEvaluator, point_evaluator, threads_for
+from qhn_core.landscape.point_terms import PointEvaluator, checked, point_evaluator, threads_for
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.objectives.terms import Objective, Terms
 
@@ -53,10 +53,13 @@ class GradientField(Slopes):
     """Distances from the plane's center, (n,), radians."""
 
     def values(self, rule: Rule, objective: Objective) -> Float:
-        """Compute the slope (n, n, 2) that a rule gives of an objective, nats per radian."""
+        """Compute the slope (n, n, 2) that a rule gives of an objective, nats per radian.
+
+        Raises ValueError where λ makes slopes so large that their lengths overflow.
+        """
         weights = correlator_weights(self.config.n_qubits, objective.bandwidth)
         terms = Terms(self.expected_log_likelihood, -self.entropy[rule], self.correlators[rule] @ weights)
-        return terms.value(objective)
+        return checked(terms.value(objective), objective)
 
 
 def gradient_field(

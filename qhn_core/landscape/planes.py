@@ -7,16 +7,15 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
+from qhn_core.landscape.point_terms import checked
 from qhn_core.objectives.gradients import objective_gradient
-from qhn_core.objectives.terms import KINDS
+from qhn_core.objectives.terms import KINDS, Objective
 from qhn_core.training.loop import advance, initial_state
 
 HESSIAN_STEP = 1e-4
 """Radians; the central difference of exact gradients is then right to about 1e-8."""
 LARGEST_ANGLE = 1e8
 """Radians; from here on a floating-point number is too coarse for steps on a plane and of the Hessian."""
-LARGEST_SLOPE = 1e150
-"""Nats per radian; the squares of larger slopes overflow."""
 SAME_POINT = 1e-9
 """Radians; optima that are no further apart count as one."""
 
@@ -164,12 +163,7 @@ def _principal(config: RunConfig, landscape_config: LandscapeConfig, center: Flo
 def _exact_gradients(config: RunConfig, angles: Float) -> Float:
     """The true gradients (B, n_layers, 2, n_qubits) at angles; ValueError where λ makes them too large."""
     exact = config.model_copy(update={"gradient": "chain-rule", "shots": None})
-    gradients = objective_gradient(exact, angles)
-    if not (np.abs(gradients) < LARGEST_SLOPE).all():
-        raise ValueError(
-            f"regularization={config.regularization:g}: the gradient overflows; λ must be smaller"
-        )
-    return gradients
+    return checked(objective_gradient(exact, angles), Objective.of(config))
 
 
 def hessian_eigenvectors(config: RunConfig, center: Float, count: int = 2) -> tuple[Float, Float]:

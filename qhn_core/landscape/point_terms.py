@@ -26,6 +26,8 @@ from qhn_core.objectives.terms import Objective, Terms
 
 WORKING_BYTES = 2**31
 """Memory for the states and probabilities of all threads together."""
+LARGEST_VALUE = 1e150
+"""Nats, or nats per radian; the squares of larger numbers overflow."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ class PointTerms:
         factor = 2.0 ** min(0, -math.frexp(strength)[1])
         scaled = replace(self, expected_log_likelihood=factor * self.expected_log_likelihood)
         return scaled.exact(replace(objective, strength=factor * objective.strength))
+
+
+def checked(values: Float, objective: Objective) -> Float:
+    """Return values of an objective; raise ValueError where λ makes them too large to be squared."""
+    if not (np.abs(values) <= LARGEST_VALUE).all():
+        raise ValueError(
+            f"regularization={objective.strength:g}: λ must be so small that no value or slope of "
+            f"{objective.kind.upper()} exceeds {LARGEST_VALUE:g} nats"
+        )
+    return values
 
 
 def exact_simulator(config: RunConfig) -> Simulator:

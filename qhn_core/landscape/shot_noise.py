@@ -24,7 +24,7 @@ from qhn_core.landscape.gradient_field import (
     on_grid,
     shift_signs,
 )
-from qhn_core.landscape.point_terms import PointEvaluator, point_evaluator
+from qhn_core.landscape.point_terms import PointEvaluator, checked, point_evaluator
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.objectives.terms import Objective, Terms, log_likelihoods
 
@@ -85,7 +85,10 @@ class Estimates:
 
 @dataclass(frozen=True)
 class SampledScan(Estimates):
-    """Estimates at each point of a grid of n points a side on a plane; λ and h stay free."""
+    """Estimates at each point of a grid of n points a side on a plane; λ and h stay free.
+
+    Both methods raise ValueError where λ makes estimates so large that their spread overflows.
+    """
 
     config: RunConfig
     axis: Float
@@ -96,13 +99,13 @@ class SampledScan(Estimates):
         """Compute the estimates of an objective, (n, n, R), nats."""
         table = kernel_table(self.config.n_qubits, objective.bandwidth)
         terms = Terms(self.expected_log_likelihood, self.kl[..., None], self.distances @ table)
-        return terms.value(objective)
+        return checked(terms.value(objective), objective)
 
     def slopes(self, rule: Rule, objective: Objective) -> Float:
         """Compute a rule's estimates of the slopes along both directions, (n, n, R, 2), nats per radian."""
         table = kernel_table(self.config.n_qubits, objective.bandwidth)
         terms = Terms(self.slope, self.slope_kl[rule][:, :, None], self.slope_distances[rule] @ table)
-        return terms.value(objective)
+        return checked(terms.value(objective), objective)
 
 
 def mean_and_error(estimates: Float) -> tuple[Float, Float]:

@@ -227,3 +227,15 @@ def test_a_plane_that_does_not_exist_is_explained(visit):
     first.set_value(1)
     page.look()
     assert "span no plane" in page.text
+
+
+@pytest.mark.parametrize("look", ["roughness", "path", "point"])
+def test_a_lambda_at_which_the_objective_overflows_is_shown(visit, look):
+    page = visit("landscape", **SMALL, objective="elbo", regularization="1e308", resolution="11", look=look)
+    assert not page.at.error
+
+
+def test_a_lambda_at_which_the_spread_of_shots_overflows_is_named(visit):
+    link = {"objective": "elbo", "regularization": "1e308", "resolution": "11", "look": "shots"}
+    page = visit("landscape", **SMALL, **link)
+    assert "regularization=1e+308: λ must be so small" in page.text

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from qhn_core import LandscapeConfig, RunConfig, scan_landscape, train
@@ -83,6 +84,22 @@ def test_qhn_landscape_writes_what_it_says(tmp_path, capsys):
         np.testing.assert_array_equal(grid["entropy"], expected.entropy)
         assert RunConfig.model_validate_json(str(grid["config"])) == CONFIG
     assert "showLandscape" in (tmp_path / "l.html").read_text()
+
+
+@pytest.mark.parametrize("objective", ["mle", "elbo"])
+def test_qhn_landscape_reports_every_roughness_at_the_largest_lambda(tmp_path, capsys, objective):
+    """ELBO and SELBO overflow at this λ; their roughness does not."""
+    table = tmp_path / "l.csv"
+    options = ["--n-hidden", "1", "--epochs", "2", "--resolution", "11", "--objective", objective]
+    extreme = ["--regularization", "1e308", "--json", "--csv", str(table)]
+    assert main(["landscape", *options, *extreme]) == 0
+    report = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
+    slopes = [measures["mean slope, range/rad"] for measures in report["roughness"].values()]
+    assert len(set(slopes)) == 3
+    assert all(slope > 0 for slope in slopes)
+    rows = pd.read_csv(table)
+    assert (set(rows.regularization), set(rows.bandwidth)) == ({1e308}, {1.5})
+    assert np.isfinite(rows.mle).all()
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_the_hessian_after_many_full_turns_is_that_of_the_same_circuit():
 @pytest.mark.parametrize("objective", ["elbo", "selbo"])
 def test_a_slope_that_overflows_names_lambda(kind, objective):
     config = CONFIG.model_copy(update={"regularization": 1e308, "objective": objective})
-    with pytest.raises(ValueError, match=r"regularization=1e\+308: .*overflows; λ must be smaller"):
+    with pytest.raises(ValueError, match=r"regularization=1e\+308: λ must be so small"):
         plane_of(kind, config)
 
 

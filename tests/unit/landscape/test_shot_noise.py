@@ -1,3 +1,4 @@
+import re
 from itertools import combinations
 
 import numpy as np
@@ -144,3 +145,17 @@ def test_points_and_repeats_have_their_own_streams():
 def test_bad_plans_are_named(shots, repeats):
     with pytest.raises(ValueError, match=f"shots={shots}, repeats={repeats}: each must be at least 2"):
         sample_landscape(scanned(), shots, repeats)
+
+
+@pytest.mark.parametrize("strength", [1e200, 1e308])
+def test_a_lambda_at_which_spreads_overflow_is_named(both, strength):
+    scan, sampled = both
+    field, objective = gradient_field(scan, 3), Objective("elbo", strength, 1.2)
+    for compute in (
+        lambda: sampled.values(objective),
+        lambda: sampled.slopes("chain-rule", objective),
+        lambda: field.values("chain-rule", objective),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"regularization={strength:g}: λ")):
+            compute()
+    assert np.isfinite(sampled.values(Objective("mle", strength, 1.2))).all()
