@@ -6,7 +6,7 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.figures.style import CLASS_COLORS, Figure, Trace
-from qhn_core.model.scores import SampledScores, ScoreTable
+from qhn_core.model.scores import NetworkScores
 
 PREDICTION_SCALE = [[0.0, CLASS_COLORS[0]], [0.5, "#F7F7F5"], [1.0, CLASS_COLORS[1]]]
 UNCERTAINTY_SCALE = [[0.0, "#F7F7F5"], [1.0, "#5B3A8E"]]
@@ -14,9 +14,7 @@ VIEW_SAMPLES = 200
 """Networks that are drawn from q for the decision boundary of a run without shots."""
 
 
-def boundary_figure(
-    problem: ScoreTable | SampledScores, axes: tuple[Float, Float], surfaces: list[Float]
-) -> Figure:
+def boundary_figure(problem: NetworkScores, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
     """Draw predictions over the plane, with the test points on them.
 
     axes: the coordinates x₁ and x₂ of the surfaces' columns and rows. surfaces: mean and standard

@@ -5,15 +5,17 @@ from qhn_core.circuits.ansatz import cx_pairs
 STEP, ROW, BOX = 30, 15, 12
 """Pixels between columns, between wires, and the side of a gate."""
 GATES = ((1, "RZ"), (0, "RY"))
-"""In the order of application; the number is the gate's place in the angle array."""
+"""Rotations in the order of application; the number is the gate's place in the angle array."""
 MOST_WIRES, WIRES_OF_MANY = 22, 12
-"""Of more qubits than these, only the first few are drawn."""
+"""The most qubits of a circuit that is drawn in full, and how many are drawn of a larger one."""
 
 
 def circuit_svg(n_qubits: int, n_layers: int) -> str:
-    """The circuit as SVG text. Rotations carry data-gate="layer-a-qubit", 0-based, a = 0 RY, 1 RZ.
+    """Draw the circuit as SVG text.
 
-    Of more than MOST_WIRES qubits the first WIRES_OF_MANY are drawn, and a line counts the rest.
+    Each rotation has the attribute data-gate="layer-a-qubit"; all three are counted from 0, a = 0 is RY
+    and a = 1 is RZ. Of more than MOST_WIRES qubits, the first WIRES_OF_MANY are drawn, and a line says
+    how many are left out.
 
     >>> circuit_svg(2, 1).count("data-gate")
     4

@@ -14,11 +14,11 @@ from qhn_core.figures.style import (
     epochs_layout,
     line_trace,
 )
-from qhn_core.model.scores import SampledScores, ScoreTable
+from qhn_core.model.scores import NetworkScores, SampledScores
 from qhn_core.objectives.terms import upper_bound
 
 
-def objective_figure(config: RunConfig, problem: ScoreTable | SampledScores, stats: Stats) -> Figure:
+def objective_figure(config: RunConfig, problem: NetworkScores, stats: Stats) -> Figure:
     """Draw the objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
 
     The dashed line is the value that no distribution exceeds (`upper_bound`). Without tables, neither

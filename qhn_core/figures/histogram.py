@@ -1,22 +1,21 @@
-"""The bitstrings of a run, each a network, as Plotly bars beside their exact probabilities."""
-
-from typing import Any
+"""Plotly bars of a run's bitstrings, each a network, beside their exact probabilities."""
 
 import numpy as np
 
-from qhn_core.bits import Bits, Float, Index, index_to_bits
+from qhn_core.bits import Bits, Float, Index, bits_to_words, index_to_bits
 from qhn_core.figures.style import Figure, Trace
 from qhn_core.model.network import BinaryNetwork
-from qhn_core.model.scores import ScoreTable
+from qhn_core.model.scores import NetworkScores, ScoreTable
 
 BITSTRINGS_SHOWN = 16
+"""The most bars in a histogram."""
 
 
 def histogram_figure(problem: ScoreTable, samples: Index, exact: Float) -> Figure:
-    """The most frequent sampled bitstrings beside their exact probabilities.
+    """Draw the most frequent sampled bitstrings beside their exact probabilities.
 
-    samples (shots,): measured basis states, empty for an exact run; exact (2**n,): q at the same
-    angles. Hover tells the decoded network and its scores.
+    samples (shots,): measured basis states, empty for an exact run. exact (2**n,): q at the same
+    angles. Hovering over a bar shows the decoded network and its scores.
     """
     states, counts = np.unique(samples, return_counts=True)
     if len(samples):
@@ -27,12 +26,15 @@ def histogram_figure(problem: ScoreTable, samples: Index, exact: Float) -> Figur
         share = exact[shown]
     bits = index_to_bits(shown, problem.network.n_bits)
     names = ["".join(map(str, row)) for row in bits]
-    hover = [network_text(problem, int(i), row) for i, row in zip(shown, bits, strict=True)]
+    hover = [
+        "<br>".join([f"<b>{name}</b>", *weight_lines(problem.network, row), *scores])
+        for name, row, scores in zip(names, bits, score_lines(problem, bits), strict=True)
+    ]
     return bars_figure(names, share, exact[shown], hover, sampled=bool(len(samples)))
 
 
 def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], sampled: bool) -> Figure:
-    """Networks by name, each with its share of the shots (or q) as a bar, and exact q as a mark."""
+    """Draw networks by name, each with its share of the shots (or q) as a bar, and exact q as a mark."""
     data: list[Trace] = [
         {
             "type": "bar",
@@ -70,20 +72,28 @@ def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], 
     return {"data": data, "layout": layout}
 
 
-def network_text(problem: ScoreTable, index: int, bits: Bits) -> str:
-    """A network in words, for a hover: weights, biases, activation and scores."""
+def weight_lines(network: BinaryNetwork, bits: Bits) -> list[str]:
+    """The weights and biases of one network, bits (n,), as lines of a hover text."""
 
-    def signs(values: Any) -> str:
-        return " ".join("+" if v > 0 else "−" for v in np.ravel(values))
+    def signs(values: Float) -> str:
+        return " ".join("+" if value > 0 else "−" for value in np.ravel(values))
 
-    network: BinaryNetwork = problem.network
     w1, w2, b2, b1 = network.weights(bits)
-    lines = [
-        f"<b>{''.join(map(str, bits))}</b>",
+    return [
         "W₁ " + " | ".join(signs(row) for row in w1) + f"   b₁ {signs(b1)}",
         f"W₂ {signs(w2)}   b₂ {signs(b2)}",
-        "sigmoid hidden units" if bits[-1] else "ReLU hidden units",
-        f"BCE: train {problem.train_bce[index]:.3f}, test {problem.test_bce[index]:.3f}",
-        f"test accuracy {problem.test_accuracy[index]:.3f}",
     ]
-    return "<br>".join(lines)
+
+
+def score_lines(problem: NetworkScores, bits: Bits) -> list[list[str]]:
+    """The activation and the scores of each network, bits (B, n), as lines of a hover text."""
+    scores = problem.mean_scores(bits_to_words(bits[:, None]))  # each network as a circuit of one shot
+    each = zip(bits[:, -1], scores["train_bce"], scores["test_bce"], scores["test_accuracy"], strict=True)
+    return [
+        [
+            "sigmoid hidden units" if activation else "ReLU hidden units",
+            f"BCE: train {train:.3f}, test {test:.3f}",
+            f"test accuracy {accuracy:.3f}",
+        ]
+        for activation, train, test, accuracy in each
+    ]

@@ -40,32 +40,32 @@ for (const [id, figure] of Object.entries(%(figures)s))
 
 
 class Body:
-    """The text of the page as it grows, and its figures."""
+    """A page under construction: its text so far, and its figures."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.figures: dict[str, Figure] = {}
 
     def page(self, title: str) -> str:
-        """The whole file, with Plotly inside."""
+        """Write the whole file, with Plotly inside."""
         drawn = json.dumps(self.figures).replace("</", "<\\/")
         parts = "\n".join(self.parts)
         return PAGE % {"title": escape(title), "plotly": get_plotlyjs(), "body": parts, "figures": drawn}
 
     def heading(self, text: str, level: int = 2) -> None:
-        """A heading of a level, 1 to 3."""
+        """Add a heading of a level, 1 to 3."""
         self.parts.append(f"<h{level}>{escape(text)}</h{level}>")
 
     def text(self, text: str, kind: str = "") -> None:
-        """A paragraph; kind: "note" for small print."""
+        """Add a paragraph; kind: "note" for small print."""
         self.parts.append(f'<p class="{kind}">{escape(text)}</p>')
 
     def bullets(self, items: Iterable[str]) -> None:
-        """A list of sentences."""
+        """Add a list of sentences."""
         self.parts.append("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>")
 
     def table(self, heads: list[str], rows: Iterable[Iterable[Any]]) -> None:
-        """A table of texts; columns of words are aligned left, all others right."""
+        """Add a table of texts; columns of words are aligned left, all others right."""
         lines = [[str(cell) for cell in row] for row in rows]
         words = [all(line[i][:1].isalpha() for line in lines) for i in range(len(heads))]
 
@@ -78,11 +78,11 @@ class Body:
         self.parts.append(f'<div class="scroll"><table>{inside}</table></div>')
 
     def code(self, text: str) -> None:
-        """A command."""
+        """Add a command."""
         self.parts.append(f"<pre>{escape(text)}</pre>")
 
     def plots(self, named: dict[str, Figure], kind: str = "") -> None:
-        """Figures side by side, each under its name."""
+        """Add figures side by side, each under its name."""
         boxes = []
         for name, figure in named.items():
             key = f"plot{len(self.figures)}"

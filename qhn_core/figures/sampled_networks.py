@@ -1,4 +1,4 @@
-"""Figures of networks with too many bits for a table: what their samples say, and no more."""
+"""Figures of networks with too many bits for a table: all that they show comes from samples."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,42 +9,44 @@ import numpy as np
 from qhn_core.bits import Bits, Float, Index
 from qhn_core.circuits.closed_form import most_probable_bits, product_probability
 from qhn_core.figures.boundary import boundary_figure, prediction_heatmaps
-from qhn_core.figures.histogram import BITSTRINGS_SHOWN, bars_figure
+from qhn_core.figures.histogram import BITSTRINGS_SHOWN, bars_figure, score_lines
 from qhn_core.figures.style import Figure
-from qhn_core.model.network import BinaryNetwork
 from qhn_core.model.predictions import plot_axes, predictions
-from qhn_core.model.scores import SampledScores
+from qhn_core.model.scores import NetworkScores
 
 ROWS, COLUMNS = 3, 14
-"""Most rows and columns of test images, of each class."""
+"""The most rows and columns of test images of each class."""
 MOST_NAMED = 24
-"""A network of more bits is named by a hash."""
-LINE_BITS = 48
-"""Bits in a line of a hover."""
+"""The most bits of a network that is named by its bits; others are named by a hash."""
+LINE_BITS, MOST_LINES = 48, 4
+"""Bits in a line of a hover text, and lines of bits."""
 INK_SCALE = [[0.0, "rgba(40,44,52,0)"], [1.0, "rgba(40,44,52,0.7)"]]
 CLASS_NAMES = ("even (0)", "odd (1)")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of one circuit of one or two layers."""
+    """One circuit of one or two layers, and the networks that were sampled from it."""
 
     bits: Bits
-    """Its sampled networks (shots, n)."""
+    """The sampled networks (shots, n)."""
     angles: Float
-    """(L, 2, n)."""
+    """The circuit's angles (L, 2, n), radians."""
 
 
-def prediction_axes(problem: SampledScores) -> tuple[Float, Float]:
-    """Where predictions are drawn: on a grid in the plane, or (column, row) of the test images."""
+def prediction_axes(problem: NetworkScores) -> tuple[Float, Float]:
+    """Choose where predictions are drawn: a grid in the plane, or (columns, rows) of the test images."""
     if problem.network.n_inputs == 2:
         return plot_axes(problem)
     rows, columns = _tiles(problem)
     return np.arange(columns, dtype=float), np.arange(2 * rows, dtype=float)
 
 
-def prediction_surfaces(problem: SampledScores, measured: Measured) -> list[Float]:
-    """Mean, standard deviation and the most probable network's P(class 1) on `prediction_axes`."""
+def prediction_surfaces(problem: NetworkScores, measured: Measured) -> list[Float]:
+    """Compute the mean, the standard deviation and the most probable network's P(class 1).
+
+    Each is an array over `prediction_axes`, (rows, columns).
+    """
     axes = prediction_axes(problem)
     if problem.network.n_inputs == 2:
         points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
@@ -56,35 +58,34 @@ def prediction_surfaces(problem: SampledScores, measured: Measured) -> list[Floa
     return [view.reshape(len(axes[1]), len(axes[0])) for view in views]
 
 
-def predictions_figure(problem: SampledScores, measured: Measured) -> Figure:
-    """The decision boundary where data lie in a plane; else the test images on their predictions."""
+def predictions_figure(problem: NetworkScores, measured: Measured) -> Figure:
+    """Draw the decision boundary where data lie in a plane; else test images on their predictions."""
     axes, surfaces = prediction_axes(problem), prediction_surfaces(problem, measured)
     if problem.network.n_inputs == 2:
         return boundary_figure(problem, axes, surfaces)
     return images_figure(problem, axes, surfaces)
 
 
-def _tiles(problem: SampledScores) -> tuple[int, int]:
+def _tiles(problem: NetworkScores) -> tuple[int, int]:
     """Rows and columns of test images that are shown of each class: full rows only."""
     each = int(np.bincount(problem.dataset.y_test).min())
     columns = min(COLUMNS, each)
     return min(ROWS, each // columns), columns
 
 
-def shown_images(problem: SampledScores) -> Index:
-    """Test points in the order of their tiles: row by row, those of class 0 first."""
+def shown_images(problem: NetworkScores) -> Index:
+    """List the test points in the order in which they are drawn: row by row, class 0 first."""
     rows, columns = _tiles(problem)
     return np.concatenate(
         [np.flatnonzero(problem.dataset.y_test == label)[: rows * columns] for label in (0, 1)]
     )
 
 
-def images_figure(problem: SampledScores, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
-    """Test images in dark ink, each on the colour of its prediction; class 0 above, class 1 below.
+def images_figure(problem: NetworkScores, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
+    """Draw the test images in dark ink, each on the colour of its prediction.
 
-    A frame without ink lets the colour be seen around every image.
-
-    surfaces: as of `prediction_surfaces`, each (2 rows, columns).
+    Class 0 is above class 1. Each image has a frame without ink, which shows the colour. surfaces: as of
+    `prediction_surfaces`, each (2 rows, columns).
     """
     rows, columns = _tiles(problem)
     data = prediction_heatmaps(axes, surfaces)
@@ -129,19 +130,22 @@ def images_figure(problem: SampledScores, axes: tuple[Float, Float], surfaces: l
     return {"data": data, "layout": {**layout, "meta": {"title": "Test images"}}}
 
 
-def networks_figure(problem: SampledScores, measured: Measured) -> Figure:
-    """The most frequent sampled networks beside their exact probabilities, as `histogram_figure`."""
+def networks_figure(problem: NetworkScores, measured: Measured) -> Figure:
+    """Draw the most frequent sampled networks beside their exact probabilities."""
     bits, counts = np.unique(measured.bits, axis=0, return_counts=True)
     exact = product_probability(measured.angles, bits)
     order = np.lexsort((-exact, -counts))[:BITSTRINGS_SHOWN]
     bits, share = bits[order], counts[order] / len(measured.bits)
     names = [network_name(row) for row in bits]
-    hover = network_texts(problem, names, bits)
+    hover = [
+        "<br>".join([f"<b>{name}</b>", *digit_lines(row), *scores])
+        for name, row, scores in zip(names, bits, score_lines(problem, bits), strict=True)
+    ]
     return bars_figure(names, share, exact[order], hover, sampled=True)
 
 
 def network_name(bits: Bits) -> str:
-    """The bits (n,), or where they are many a short hash of them: the same network, the same name.
+    """Name a network by its bits (n,), or by a short hash of many bits.
 
     >>> network_name(np.array([0, 1, 1], dtype=np.uint8)), network_name(np.ones(134, dtype=np.uint8))
     ('011', '#a61fa36')
@@ -150,28 +154,8 @@ def network_name(bits: Bits) -> str:
     return text if len(text) <= MOST_NAMED else f"#{hashlib.sha256(text.encode()).hexdigest()[:7]}"
 
 
-def network_texts(problem: SampledScores, names: list[str], bits: Bits) -> list[str]:
-    """Networks (B, n) in words, for a hover: bits, activation and scores."""
-    network: BinaryNetwork = problem.network
-    data = problem.dataset
-    parts = []
-    for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
-        likelihood = network.log_likelihood(bits, x, y)
-        parts.append((-likelihood / len(y), ((network.logits(bits, x) > 0) == y).mean(axis=1)))
-    (train, _), (test, accuracy) = parts
-    texts = []
-    for i, row in enumerate(bits):
-        digits = "".join(map(str, row))
-        lines = [digits[start : start + LINE_BITS] for start in range(0, len(digits), LINE_BITS)]
-        texts.append(
-            "<br>".join(
-                [
-                    f"<b>{names[i]}</b>",
-                    *([*lines[:4], "…"] if len(lines) > 4 else lines),
-                    "sigmoid hidden units" if row[-1] else "ReLU hidden units",
-                    f"BCE: train {train[i]:.3f}, test {test[i]:.3f}",
-                    f"test accuracy {accuracy[i]:.3f}",
-                ]
-            )
-        )
-    return texts
+def digit_lines(bits: Bits) -> list[str]:
+    """The bits (n,) of one network as lines of a hover text, of which at most `MOST_LINES` are shown."""
+    digits = "".join(map(str, bits))
+    lines = [digits[start : start + LINE_BITS] for start in range(0, len(digits), LINE_BITS)]
+    return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], "…"]
