@@ -100,7 +100,9 @@ def caption(scan: LandscapeScan, seed: int) -> str:
 def landscape_html(data: dict[str, Any]) -> str:
     """Write the page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
     css, component = (
-        "\n".join((ASSETS / f"{part}.{kind}").read_text() for part in ("plots", "landscape"))
+        "\n".join(
+            (ASSETS / f"{part}.{kind}").read_text(encoding="utf-8") for part in ("plots", "landscape")
+        )
         for kind in ("css", "js")
     )
     return PAGE % {

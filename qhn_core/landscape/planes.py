@@ -51,7 +51,6 @@ def choose_plane(
     for planes that look at its training. Raises ValueError where there is no such plane, and for angles
     above `LARGEST_ANGLE`.
     """
-    check_angle_size(center)
     makers = {
         "random": _random,
         "random-ry": _random_ry,
@@ -61,7 +60,9 @@ def choose_plane(
         "gradient": _gradient,
         "optima": _optima,
     }
-    return makers[landscape_config.plane](config, landscape_config, center, seed_row)
+    plane = makers[landscape_config.plane](config, landscape_config, center, seed_row)
+    check_angle_size(plane.center)
+    return plane
 
 
 def check_angle_size(angles: Float) -> None:
@@ -70,8 +71,8 @@ def check_angle_size(angles: Float) -> None:
     largest = float(angles[layer, axis, qubit])
     if abs(largest) > LARGEST_ANGLE:
         raise ValueError(
-            f"theta*: the angle of the {_gate_name(layer, axis, qubit)}, is {largest:g}; for a plane, all "
-            f"angles must be between -{LARGEST_ANGLE:g} and {LARGEST_ANGLE:g} radians"
+            f"the center's angle of {_gate_name(layer, axis, qubit)} is {largest:g}; on a plane, all angles "
+            f"must be between -{LARGEST_ANGLE:g} and {LARGEST_ANGLE:g} radians"
         )
 
 

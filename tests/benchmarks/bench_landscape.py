@@ -1,7 +1,7 @@
 """Exact landscapes, against orqviz's 2D scan of a plain cirq + qsim loss at the same points.
 
-orqviz (pip install orqviz) gives one objective at one λ a scan; a scan here gives all of them. Without
-it a plain loop over the same loss stands in.
+A scan of orqviz (pip install orqviz) gives one objective at one λ; a scan here gives all of them. Where
+orqviz is not installed, a plain loop over the same loss takes its place.
 """
 
 import resource
@@ -21,7 +21,7 @@ from tests.benchmarks.measure import median_seconds, row
 RESOLUTION, PEER_RESOLUTION = 51, 11
 GOALS = {1: 0.4, 2: None, 3: 1.2}
 LARGE = 5
-"""Hidden neurons: 22 qubits; 4 n + 2 is never 20."""
+"""Hidden neurons; they need 22 qubits."""
 
 
 def plain_loss(config: qhn.RunConfig) -> Callable[[np.ndarray], float]:
@@ -42,8 +42,8 @@ def plain_loss(config: qhn.RunConfig) -> Callable[[np.ndarray], float]:
     return loss
 
 
-def peer_scan(config: qhn.RunConfig, plane: qhn.LandscapeConfig, scan: qhn.LandscapeScan) -> np.ndarray:
-    """The same plane, coarser, by orqviz; by a plain loop where it is missing."""
+def peer_scan(config: qhn.RunConfig, scan: qhn.LandscapeScan) -> np.ndarray:
+    """Scan the same plane, coarser, with orqviz, or with a plain loop where orqviz is missing."""
     loss, (first, second) = plain_loss(config), scan.plane.directions.reshape(2, -1)
     ends = (float(scan.axis[0]), float(scan.axis[-1]))
     center = scan.plane.center.ravel()
@@ -65,7 +65,7 @@ def peer_scan(config: qhn.RunConfig, plane: qhn.LandscapeConfig, scan: qhn.Lands
 
 
 def peer_name() -> str:
-    """What the peer is, in words."""
+    """Say what the peer is."""
     try:
         import orqviz  # noqa: F401
     except ImportError:
@@ -74,20 +74,20 @@ def peer_name() -> str:
 
 
 def rows() -> list[str]:
-    """Time of a scan, how many times longer the peer takes for one objective, and a large scan."""
+    """Time a scan, say how many times longer the peer takes for one objective, and time a large scan."""
     out = []
-    plane = qhn.LandscapeConfig(resolution=RESOLUTION)
+    landscape_config = qhn.LandscapeConfig(resolution=RESOLUTION)
     for n_layers, goal in GOALS.items():
         config = qhn.RunConfig(n_layers=n_layers, objective="elbo")
         center = np.random.default_rng(0).uniform(0, 2 * np.pi, config.angle_shape)
-        seconds = median_seconds(lambda c=config, t=center: qhn.scan_landscape(c, plane, t))
-        scan = qhn.scan_landscape(config, plane, center)
+        seconds = median_seconds(lambda c=config, t=center: qhn.scan_landscape(c, landscape_config, t))
+        scan = qhn.scan_landscape(config, landscape_config, center)
         ours = scan.values("elbo")[
             :: RESOLUTION // (PEER_RESOLUTION - 1), :: RESOLUTION // (PEER_RESOLUTION - 1)
         ]
-        theirs = peer_scan(config, plane, scan)
+        theirs = peer_scan(config, scan)
         np.testing.assert_allclose(theirs, ours, rtol=1e-5)
-        peer = median_seconds(lambda c=config, s=scan: peer_scan(c, plane, s), repeats=3)
+        peer = median_seconds(lambda c=config, s=scan: peer_scan(c, s), repeats=3)
         peer *= (RESOLUTION / PEER_RESOLUTION) ** 2
         out.append(
             row(
@@ -102,12 +102,12 @@ def rows() -> list[str]:
 
 
 def large_rows() -> list[str]:
-    """21x21 points at 22 qubits, three layers: the first part, the longest wait for a cancel, memory."""
+    """Measure 21x21 points at 22 qubits and three layers: time, longest wait for a cancel, memory."""
     config = qhn.RunConfig(n_hidden=LARGE, n_layers=3)
     score_table(config)  # the scores of all networks, which training has made already
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    plane = qhn.LandscapeConfig(resolution=21)
-    scans = scan_in_stages(config, plane, np.zeros(config.angle_shape))
+    landscape_config = qhn.LandscapeConfig(resolution=21)
+    scans = scan_in_stages(config, landscape_config, np.zeros(config.angle_shape))
     waits, scan = [], None
     while sum(waits) < 20 and not (scan and scan.complete):
         started = time.perf_counter()

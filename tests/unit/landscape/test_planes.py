@@ -154,7 +154,7 @@ def test_optima_on_one_line_or_in_one_point_still_have_a_plane(monkeypatch, move
 def test_angles_at_which_no_step_can_be_told_are_named(kind, angle):
     center = oracles.random_angles(3, *CONFIG.angle_shape)
     center[1, 0, 2] = angle
-    message = f"RY of qubit 3, layer 2, is {angle:g}; .* between -1e\\+08 and 1e\\+08"
+    message = f"RY of qubit 3, layer 2 is {angle:g}; .* between -1e\\+08 and 1e\\+08"
     with pytest.raises(ValueError, match=message.replace("1e+15", r"1e\+15").replace("-3e+08", r"-3e\+08")):
         choose_plane(CONFIG, LandscapeConfig(plane=kind), center)
     with pytest.raises(ValueError, match="between"):
