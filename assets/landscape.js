@@ -4,6 +4,7 @@ const SCENE_MARGIN = { l: 0, r: 58, t: 0, b: 4, autoexpand: false };
 const SMALL_MARGIN = { l: 52, r: 10, t: 6, b: 36, autoexpand: false };
 const CAMERA = { eye: { x: 1.85, y: -1.85, z: 1.3 }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.12 } };
 const SMALLEST_WEIGHT = 1e-12;
+const LARGEST_RANGE = 1e300;
 const FRAME_BUDGET_MS = 16;
 const SLOW_PANEL_MS = 14;
 const SETTLE_MS = 180;
@@ -230,9 +231,11 @@ function createLandscape(parent) {
   function extent(values) {
     let low = Infinity, high = -Infinity;
     for (const value of values) {
+      if (!Number.isFinite(value)) continue;  // at the largest λ the objective overflows; there is a gap
       if (value < low) low = value;
       if (value > high) high = value;
     }
+    if (low > high) return [0, 1];
     return low < high ? [low, high] : [low - 0.5, high + 0.5];
   }
 
@@ -244,6 +247,7 @@ function createLandscape(parent) {
   }
 
   function contourLevels([low, high]) {
+    if (high - low > LARGEST_RANGE) return { start: 1, end: 0, size: 1 };  // Plotly's interpolation would overflow
     const rough = (high - low) / 9;
     const power = 10 ** Math.floor(Math.log10(rough));
     const size = power * ([1, 2, 5].find((m) => m * power >= rough) ?? 10);

@@ -71,8 +71,8 @@ def check_angle_size(angles: Float) -> None:
     largest = float(angles[layer, axis, qubit])
     if abs(largest) > LARGEST_ANGLE:
         raise ValueError(
-            f"the center's angle of {_gate_name(layer, axis, qubit)} is {largest:g}; on a plane, all angles "
-            f"must be between -{LARGEST_ANGLE:g} and {LARGEST_ANGLE:g} radians"
+            f"the center's angle of {_gate_name(layer, axis, qubit)} is {largest:g}; on a plane, all must "
+            f"be between -{LARGEST_ANGLE:g} and {LARGEST_ANGLE:g} radians"
         )
 
 

@@ -237,6 +237,16 @@ def test_both_sliders_move_the_surfaces_as_the_package_says(visit, scan):
     assert visitor.page.evaluate(same, [root, now[0], panel, now[1]]), "nothing was mounted anew"
 
 
+@pytest.mark.parametrize("strength", ["1e308", "1.7e308"])
+def test_a_lambda_at_which_the_objective_overflows_leaves_a_gap_and_draws_the_rest(visit, strength):
+    link = {"regularization": strength, "objective": "elbo", "arrows": "chain-rule", "path": "true"}
+    visitor = visit(path_to("landscape", **QUICK, **link))
+    root = landscape_of(visitor)
+    assert any(value is None or np.isinf(value) for value in visitor.page.evaluate(VALUES, root)["elbo"])
+    for name in ("mle", "elbo", "selbo", "weights", "kernel"):
+        visitor.page.wait_for_function("(node) => node.data?.length > 0", arg=chart(visitor, name))
+
+
 def test_dragging_redraws_at_once_and_tells_python_on_release(visit, scan):
     visitor = visit(path_to("landscape", **QUICK))
     root = landscape_of(visitor)
