@@ -189,8 +189,7 @@ with st.container():  # one place for whatever is under way, so that the surface
     progress_of(scanning)
     data = view_data(
         scan,
-        shown.regularization,
-        shown.h,
+        Objective.of(shown, scan.config.objective),
         caption(scan, best).replace(scanned.in_words(), job.config.in_words()),
         path_of(scan, scan.key, job.config) if way else None,
         field_of(scan, scan.key) if arrows else None,

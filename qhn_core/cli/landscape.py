@@ -22,6 +22,7 @@ from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
 from qhn_core.landscape.scan import LandscapeScan, scan_table
 from qhn_core.landscape.scanner import roughness_table, scan_in_stages
+from qhn_core.objectives.terms import Objective
 from qhn_core.storage.database import StoreError
 from qhn_core.storage.runs import RunStore
 from qhn_core.storage.scan_file import save_scan
@@ -50,7 +51,7 @@ def run_landscape(arguments: argparse.Namespace) -> int:
     best = int(result.state.best_objective.argmax())
     scan = _scan_with_progress(config, landscape_config, result.best_angles[best], best)
     if arguments.html is not None:
-        data = view_data(scan, scan.config.regularization, scan.config.h, caption(scan, best))
+        data = view_data(scan, Objective.of(config), caption(scan, best))
         arguments.html.write_text(landscape_html(data))
     if arguments.npz is not None:
         save_scan(arguments.npz, scan)

@@ -12,6 +12,7 @@ from qhn_core.bits import Float
 from qhn_core.landscape.gradient_field import GradientField, Rule
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.trajectories import TrainingPath
+from qhn_core.objectives.terms import Objective
 
 ASSETS = Path(__file__).parents[2] / "assets"
 PAGE = """<!doctype html>
@@ -50,14 +51,17 @@ def encoded(values: Float) -> str:
 
 def view_data(
     scan: LandscapeScan,
-    regularization: float,
-    bandwidth: float,
+    objective: Objective,
     caption: str,
     path: TrainingPath | None = None,
     field: GradientField | None = None,
     rule: Rule = "chain-rule",
 ) -> dict[str, Any]:
-    """Collect what the browser needs to draw the surfaces at any λ and h, and a path or arrows on them."""
+    """Collect what the browser needs to draw the surfaces at any λ and h, and a path or arrows on them.
+
+    objective: that of the training, with the λ and h that the sliders start at. rule: whose arrows the
+    field gives.
+    """
     scan = scan.filled()
     data = {
         "axis": encoded(scan.axis),
@@ -69,9 +73,9 @@ def view_data(
         "entropy": encoded(scan.entropy),
         "correlators": encoded(scan.correlators[..., 1:]),
         "n_qubits": scan.config.n_qubits,
-        "regularization": regularization,
-        "bandwidth": bandwidth,
-        "objective": scan.config.objective,
+        "regularization": objective.strength,
+        "bandwidth": objective.bandwidth,
+        "objective": objective.kind,
         "caption": caption,
     }
     if path is not None:

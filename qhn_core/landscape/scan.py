@@ -1,7 +1,7 @@
 """A scan of a plane, finished or not: its arrays, its identity and its table."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -55,7 +55,7 @@ class LandscapeScan(PointTerms):
             return self
         i, j = distance_transform_edt(~self.done, return_distances=False, return_indices=True)
         grids = {name: getattr(self, name)[i, j] for name in self.FIELDS}
-        return type(self)(**{**vars(self), **grids})
+        return replace(self, **grids)
 
 
 def scan_key(config: RunConfig, landscape_config: LandscapeConfig, angles: Float, seed_row: int) -> str:

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 import qhn_core as qhn
 from qhn_core.figures.landscape_page import landscape_html, view_data
 from qhn_core.landscape.gradient_field import gradient_field
+from qhn_core.objectives.terms import Objective
 from tests import SECONDS
 
 from .conftest import path_to
@@ -305,7 +306,7 @@ def test_a_click_opens_a_point_and_a_training_starts_there(visit):
 
 
 def test_the_offline_page_moves_without_a_server(chromium, scan, tmp_path):
-    data = view_data(scan, 1.0, scan.config.h, "words", field=gradient_field(scan, 5))
+    data = view_data(scan, Objective.of(scan.config), "words", field=gradient_field(scan, 5))
     (tmp_path / "page.html").write_text(landscape_html(data))
     context = chromium.new_context(offline=True)
     page, errors = context.new_page(), []

@@ -30,7 +30,7 @@ def decoded(text):
 
 
 def test_the_browser_gets_every_number_of_the_scan(scan):
-    data = view_data(scan, 3.0, 0.5, "words")
+    data = view_data(scan, Objective("selbo", 3.0, 0.5), "words")
     assert (data["regularization"], data["bandwidth"], data["n_qubits"], data["shape"]) == (
         3.0,
         0.5,
@@ -46,7 +46,7 @@ def test_the_browser_gets_every_number_of_the_scan(scan):
 
 
 def test_the_offline_page_holds_its_data_and_asks_no_server(scan):
-    page = landscape_html(view_data(scan, 7.0, 1.5, caption(scan, 0)))
+    page = landscape_html(view_data(scan, Objective("selbo", 7.0, 1.5), caption(scan, 0)))
     data = json.loads(re.search(r"showLandscape\(\{ data: (\{.*?\}), parentElement", page, re.S)[1])
     np.testing.assert_array_equal(decoded(data["entropy"]), scan.entropy.ravel())
     assert data["regularization"] == 7
@@ -116,7 +116,7 @@ def test_qhn_landscape_names_a_bad_plane(options, message, capsys):
 
 def test_the_path_and_the_arrows_of_one_rule_go_along(scan):
     path, field = training_path(scan), gradient_field(scan, 3)
-    data = view_data(scan, 1.0, 1.5, "words", path, field, "algorithm-1")
+    data = view_data(scan, Objective("selbo", 1.0, 1.5), "words", path, field, "algorithm-1")
     np.testing.assert_array_equal(decoded(data["path"]["x"]), path.x)
     np.testing.assert_array_equal(decoded(data["path"]["y"]), path.y)
     np.testing.assert_array_equal(decoded(data["field"]["axis"]), field.axis)
@@ -132,5 +132,7 @@ def test_a_scan_that_is_not_complete_is_drawn_without_holes(scan):
     holes = {
         name: np.where(some, getattr(scan, name), np.nan) for name in ("expected_log_likelihood", "entropy")
     }
-    data = view_data(replace(scan, done=some, angles=angles, **holes), 1.0, 1.5, "words")
+    data = view_data(
+        replace(scan, done=some, angles=angles, **holes), Objective("selbo", 1.0, 1.5), "words"
+    )
     assert set(decoded(data["entropy"])) == {scan.entropy[5, 5]}
