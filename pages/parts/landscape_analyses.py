@@ -124,18 +124,17 @@ def _shots(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
         required=True,
         key="shots_objective",
     )
-    objective_shown = Objective.of(shown, chosen)
+    own = Objective.of(shown, chosen)
     try:
         sampled = shots_of(scan, scan.key, n_shots, n_repeats, chosen_seed)
-        figure = sampled_figure(scan, sampled, objective_shown)
-        rules = rules_table(field_of(scan, scan.key), sampled, objective_shown)
+        st.markdown(
+            "**What an optimiser sees.** Each point measured R times with N shots, on a coarser grid."
+        )
+        chart(sampled_figure(scan, sampled, own), "sampled_chart")
+        st.markdown("**Both gradient rules on this plane**, in nats per radian, over the same grid")
+        numbers(rules_table(field_of(scan, scan.key), sampled, own))
     except ValueError as error:
         st.error(str(error))
-        return
-    st.markdown("**What an optimiser sees.** Each point measured R times with N shots, on a coarser grid.")
-    chart(figure, "sampled_chart")
-    st.markdown("**Both gradient rules on this plane**, in nats per radian, over the same grid")
-    numbers(rules)
 
 
 def _roughness(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
