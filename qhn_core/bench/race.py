@@ -85,54 +85,61 @@ def _seconds(call: Callable[[], Any]) -> float:
     return spent / count
 
 
-def _calls(name: str, tool: Tool, work: str, inputs: Inputs) -> tuple[Callable[[], Any], int]:
-    """What is timed, warmed up, and how many units it does."""
+@dataclass(frozen=True)
+class _Entry:
+    """One tool on one batch, checked and warmed up: a call that is ready to be timed."""
+
+    tool: str
+    batch: int
+    check: str
+    call: Callable[[], Any]
+    units: int
+    """Evaluations, or seeds, that a call computes."""
+
+    def line(self, work: str, inputs: Inputs, milliseconds: Sequence[float]) -> Line:
+        """The result of this entry's timings, each per unit."""
+        times = (statistics.median(milliseconds), min(milliseconds), max(milliseconds))
+        return Line(work, inputs.n_qubits, inputs.n_layers, self.tool, self.batch, self.check, *times)
+
+
+def _entry(name: str, tool: Tool, work: str, inputs: Inputs, check: str) -> _Entry:
+    """Compile and warm up a tool for one work."""
     if work == "exact ELBO":
         run = tool.exact(inputs)
         run()
-        return run, inputs.batch
+        return _Entry(name, inputs.batch, check, run, inputs.batch)
     if name == "qhn":
         epochs = Epochs(inputs)
         epochs.run()
-        return epochs.run, epochs.evaluations
+        return _Entry(name, inputs.batch, check, epochs.run, epochs.evaluations)
     sampled = tool.sampled(inputs)
     sampled(0)
-    return lambda: sampled(1), inputs.batch
+    return _Entry(name, inputs.batch, check, lambda: sampled(1), inputs.batch)
 
 
 def race(work: str, n_hidden: int, n_layers: int, tools: dict[str, Tool], repeats: int) -> Iterator[Line]:
     """Check and time all tools on one work: "sampled SELBO" (per evaluation) or "exact ELBO" (per seed).
 
-    Timings of the tools alternate, so that what else the machine does meets all of them.
+    Timings of the tools alternate, so that other load on the machine meets all of them. Of a tool's
+    batches only the fastest gets a line. Raises WrongAnswerError for a tool whose answer is off.
     """
-    ready: list[tuple[str, int, str, Callable[[], Any], int]] = []
+    sampled = work == "sampled SELBO"
+    entries = []
     for name, tool in tools.items():
-        with warnings.catch_warnings(action="ignore"):  # JAX on double precision it does not use
-            smallest = Inputs(n_hidden, n_layers, min(BATCHES[name]))
-            check = check_sampled if work == "sampled SELBO" else check_exact
-            answer = check(tool, smallest)
-            for batch in BATCHES[name] if work == "sampled SELBO" else BATCHES[name][:1]:
-                call, units = _calls(name, tool, work, Inputs(n_hidden, n_layers, batch))
-                ready.append((name, batch, answer, call, units))
-    times: list[list[float]] = [[] for _ in ready]
+        with warnings.catch_warnings(action="ignore"):  # JAX warns of double precision that it does not use
+            check = check_sampled if sampled else check_exact
+            answer = check(tool, Inputs(n_hidden, n_layers, min(BATCHES[name])))
+            for batch in BATCHES[name] if sampled else BATCHES[name][:1]:
+                entries.append(_entry(name, tool, work, Inputs(n_hidden, n_layers, batch), answer))
+    times: list[list[float]] = [[] for _ in entries]
     for _ in range(repeats):
-        for place, (_, _, _, call, units) in enumerate(ready):
-            times[place].append(1e3 * _seconds(call) / units)
+        for entry, spent in zip(entries, times, strict=True):
+            spent.append(1e3 * _seconds(entry.call) / entry.units)
     best: dict[str, Line] = {}
-    for (name, batch, answer, _, _), spent in zip(ready, times, strict=True):
-        line = Line(
-            work,
-            4 * n_hidden + 2,
-            n_layers,
-            name,
-            batch,
-            answer,
-            statistics.median(spent),
-            min(spent),
-            max(spent),
-        )
-        if name not in best or line.median_ms < best[name].median_ms:
-            best[name] = line
+    for entry, spent in zip(entries, times, strict=True):
+        line = entry.line(work, Inputs(n_hidden, n_layers, entry.batch), spent)
+        if entry.tool not in best or line.median_ms < best[entry.tool].median_ms:
+            best[entry.tool] = line
     yield from best.values()
 
 

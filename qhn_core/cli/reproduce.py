@@ -107,7 +107,7 @@ def as_text(results: PaperResults) -> str:
     parts.append("How much of the published ordering appears, by convention\n")
     parts.append(orderings(results).to_string(index=False, float_format="{:.3f}".format) + "\n")
     parts.append(
-        _aligned([["", "ours", "published"], *cost_lines(results.about.cost, len(results.configs))])
+        _aligned([["", "ours", "published"], *cost_lines(results.provenance.cost, len(results.configs))])
     )
     return "\n".join(parts)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from qhn_core.circuits.simulators import get_simulator
 from qhn_core.cli import FAILED
 from qhn_core.cli.options import add_config_options, add_json_option, given_config
 from qhn_core.config import RunConfig
+from qhn_core.paper.cost import peak_memory_mb
 from qhn_core.storage.run_zip import save_run
 from qhn_core.training.history import Rows
 from qhn_core.training.loop import RunResult, train
@@ -81,7 +81,7 @@ def _report(arguments: argparse.Namespace, result: RunResult, wall_seconds: floa
         "hash": result.config.hash,
         "summary": summary.to_dict(orient="index"),
         "wall_seconds": wall_seconds,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_memory_mb(),
         "simulator": _where_circuits_ran(result.config),
         "warning": warning,
     }

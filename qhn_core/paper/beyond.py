@@ -115,7 +115,7 @@ def _runs(results: PaperResults, part: str) -> Iterator[tuple[int, dict[str, Any
     if part not in BEYOND:
         raise ValueError(f"part={part!r}: allowed are {', '.join(map(repr, BEYOND))}")
     fields = [f for f in BEYOND[part] if f != "objective"]
-    shared = _shared(results.about.paper[0])
+    shared = _shared(results.provenance.paper[0])
     for place, config in enumerate(results.configs):
         varied = {f: getattr(config, f) for f in fields}
         inside = config.objective in BEYOND[part]["objective"] and all(

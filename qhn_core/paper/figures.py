@@ -58,7 +58,7 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
 
 def figure_2(results: PaperResults, dataset: str) -> Figure:
     """A dataset: training points, and test points fainter."""
-    base = results.about.paper[0]
+    base = results.provenance.paper[0]
     data = load_dataset(
         dataset,
         base.dataset_seed,
@@ -150,7 +150,7 @@ def _rounded(stats: pd.DataFrame) -> Stats:
 
 
 def figure_6(results: PaperResults, objective: str) -> Figure:
-    """The exact objective ("mle", "elbo" or "selbo", λ = 1) on the plane `about.slice`."""
+    """The exact objective ("mle", "elbo" or "selbo", λ = 1) on the plane `provenance.slice`."""
     table = results.landscape
     axis = np.unique(table.x)
     z = table[objective].to_numpy().reshape(len(axis), len(axis))

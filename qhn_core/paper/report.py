@@ -54,7 +54,8 @@ def report_html(results: PaperResults) -> str:
 
 
 def _opening(body: Body, results: PaperResults) -> None:
-    base, about = results.about.paper[0], results.about
+    provenance = results.provenance
+    base = provenance.paper[0]
     body.heading("Section IV, run again", 1)
     body.text(
         f"{published().source}. {base.n_seeds} initialisations, {base.epochs} epochs, "
@@ -62,9 +63,9 @@ def _opening(body: Body, results: PaperResults) -> None:
         "methods are compared pair by pair. Published numbers are marked as such; all others were computed "
         "by the command below."
     )
-    body.code(about.command)
-    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
-    body.text(f"{about.made:%Y-%m-%d %H:%M} UTC; {versions}", "note")
+    body.code(provenance.command)
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
+    body.text(f"{provenance.made:%Y-%m-%d %H:%M} UTC; {versions}", "note")
     body.heading("What was found")
     body.bullets(findings.ordering_sentences(results))
     body.text(
@@ -188,7 +189,7 @@ def _paper_figures(body: Body, results: PaperResults) -> None:
 
 
 def _landscape(body: Body, results: PaperResults) -> None:
-    slice_ = results.about.slice
+    slice_ = results.provenance.slice
     body.heading("Figure 6")
     body.text(f"Published: {published().figures['6']}", "note")
     body.text(
@@ -203,7 +204,7 @@ def _landscape(body: Body, results: PaperResults) -> None:
 
 
 def _beyond(body: Body, results: PaperResults) -> None:
-    if not results.about.beyond:
+    if not results.provenance.beyond:
         return
     body.heading("Beyond the paper")
     body.text("Summed likelihood; mean ± standard deviation over seeds; network: last epoch.", "note")
@@ -237,11 +238,12 @@ def cost_lines(cost: Cost, runs: int) -> list[list[str]]:
 
 
 def _cost(body: Body, results: PaperResults) -> None:
-    about = results.about
+    provenance = results.provenance
     body.heading("Cost")
     body.text(
-        f"Of the whole command: {about.epochs_computed:,} of {about.epochs_total:,} epochs were computed "
-        "in it, the others were in the store from an earlier call. The published cost is from Section IV."
+        f"Cost of the whole command. It computed {provenance.epochs_computed:,} of "
+        f"{provenance.epochs_total:,} epochs; the store had the others from an earlier call. The published "
+        "cost is from Section IV."
     )
-    lines = cost_lines(about.cost, len(results.configs))
+    lines = cost_lines(provenance.cost, len(results.configs))
     body.table(["", "ours", "published"], lines)

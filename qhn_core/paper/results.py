@@ -52,7 +52,7 @@ class Slice(BaseModel):
     """Objective -> measure -> value; see `roughness.roughness`."""
 
 
-class About(BaseModel):
+class Provenance(BaseModel):
     """How, when and from what the results were made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,23 +78,23 @@ class About(BaseModel):
 class PaperResults:
     """All that the tables and figures are made of. A run is known by its place in `configs`."""
 
-    about: About
+    provenance: Provenance
     scores: pd.DataFrame
     """run, seed, network (how the circuit predicts), train and test BCE (nats) and accuracy."""
     curves: pd.DataFrame
     """run, epoch, mean and standard deviation over seeds of the history; runs of Section IV only."""
     landscape: pd.DataFrame
-    """Exact objectives in nats at the points (x, y), radians, of the plane `about.slice`."""
+    """Exact objectives in nats at the points (x, y), radians, of the plane `provenance.slice`."""
 
     @cached_property
     def configs(self) -> tuple[RunConfig, ...]:
         """Every run: those of Section IV, then those beyond."""
-        return self.about.paper + self.about.beyond
+        return self.provenance.paper + self.provenance.beyond
 
     @property
     def datasets(self) -> list[str]:
         """Those of Section IV that were run, in the paper's order."""
-        return list(self.about.exhaustive)
+        return list(self.provenance.exhaustive)
 
     def find(self, dataset: str, method: str, conventions: Conventions) -> int | None:
         """The run of Section IV of a method under a reading of the paper, or None."""
@@ -104,7 +104,7 @@ class PaperResults:
 
     @cached_property
     def _paper_runs(self) -> dict[tuple[str, str, str, str], int]:
-        runs = enumerate(self.about.paper)
+        runs = enumerate(self.provenance.paper)
         return {(c.dataset, method_of(c), c.gradient, c.likelihood): i for i, c in runs}
 
     @cached_property
@@ -171,7 +171,7 @@ def save_results(folder: Path, results: PaperResults) -> None:
             c: {"f": np.float32, "i": np.int32}[table[c].dtype.kind] for c in table if c != "network"
         }
         table.astype(smaller).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
-    (folder / "about.json").write_text(results.about.model_dump_json(indent=1) + "\n")
+    (folder / "about.json").write_text(results.provenance.model_dump_json(indent=1) + "\n")
 
 
 def load_results(folder: Path = SHIPPED) -> PaperResults:
@@ -180,21 +180,21 @@ def load_results(folder: Path = SHIPPED) -> PaperResults:
     Raises ValueError that names the file, what is wrong with it, and how to make it anew.
     """
     try:
-        about = _about(folder / "about.json")
+        provenance = _provenance(folder / "about.json")
         tables = {name: _table(folder / f"{name}.parquet", columns) for name, columns in TABLES.items()}
-        known = len(about.paper) + len(about.beyond)
+        known = len(provenance.paper) + len(provenance.beyond)
         for name in ("scores", "curves"):
             if not tables[name].run.between(0, known - 1).all():
                 raise ValueError(f"{folder / name}.parquet: names runs that about.json does not list")
     except ValueError as error:
         advice = f"Make the results anew: qhn reproduce --ship {folder}"
         raise ValueError(f"{error}. {advice}") from error
-    return PaperResults(about, **tables)
+    return PaperResults(provenance, **tables)
 
 
-def _about(path: Path) -> About:
+def _provenance(path: Path) -> Provenance:
     try:
-        return About.model_validate_json(path.read_text())
+        return Provenance.model_validate_json(path.read_text())
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from error
     except ValidationError as error:

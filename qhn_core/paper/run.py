@@ -23,8 +23,8 @@ from qhn_core.paper.conventions import (
 )
 from qhn_core.paper.cost import Meter
 from qhn_core.paper.results import (
-    About,
     PaperResults,
+    Provenance,
     curve_rows,
     exhaustive_scores,
     scan_slice,
@@ -117,7 +117,7 @@ def run_study(
         slice_, landscape = scan_slice(runs[paper.index(study.slice())])
         exhaustive = exhaustive_scores(runs)
     total = sum(job.config.epochs for job in jobs)
-    about = About(
+    provenance = Provenance(
         command=command,
         made=datetime.now(UTC),
         versions=current_versions(),
@@ -129,7 +129,7 @@ def run_study(
         epochs_computed=total - saved,
         epochs_total=total,
     )
-    return PaperResults(about, scores, pd.concat(curves, ignore_index=True), landscape)
+    return PaperResults(provenance, scores, pd.concat(curves, ignore_index=True), landscape)
 
 
 def _saved_epochs(configs: Sequence[RunConfig], store: RunStore) -> int:

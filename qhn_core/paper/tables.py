@@ -34,7 +34,7 @@ def table(results: PaperResults, conventions: Conventions, score: str = "test_bc
     rows = {}
     for dataset in results.datasets:
         printed = published().tables[score][dataset]
-        best = results.about.exhaustive[dataset][score]
+        best = results.provenance.exhaustive[dataset][score]
         rows[dataset, EXHAUSTIVE] = _row(np.array([best]), printed.get(EXHAUSTIVE))
         for method in METHODS:
             if (run := results.find(dataset, method, conventions)) is not None:

@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from qhn_core.jobs.job import MOVING
 from qhn_core.storage.runs import RunStore
 from tests.service.browserless import AppServer, Session, child_processes, events, is_running
@@ -39,12 +41,11 @@ class Server(AppServer):
 
     def cpu_seconds(self):
         """Of the server alone, without its workers."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
 
     def memory_mb(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        return psutil.Process(self.process.pid).memory_info().rss / 2**20
 
     async def health_ms(self):
         """How long the health endpoint takes to answer."""
@@ -88,7 +89,7 @@ async def count_updates(server, path, seconds):
 async def watch(server, seed, streams, pages):
     """(updates a second and viewer, server's share of a core) of one run with so many viewers.
 
-    streams: viewers who hold an event stream only; pages: those who have the page open besides.
+    streams: viewers that only hold an event stream; pages: viewers that also have the page open.
     """
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -224,7 +225,11 @@ def percentile(values, share):
 async def measure(server, home, sessions, seconds):
     """Run all phases and print the table; True where nothing is wrong."""
     figures = Figures()
-    row(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start", "measured", "goal")
+    row(
+        f"{os.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f} at the start",
+        "measured",
+        "goal",
+    )
     rate, share = await watch(server, 100, streams=0, pages=1)
     row("updates a second, one viewer", f"{rate:.1f}", ">= 15", rate >= 15)
     row("  server's share of a core", f"{share:.0%}")
@@ -252,7 +257,7 @@ async def measure(server, home, sessions, seconds):
     took, moving, counts = await wait_until_all_rest(home)
     row("runs", ", ".join(f"{count} {status}" for status, count in counts.items()))
     row(f"  all at rest after the last session ({took:.0f} s)", f"{moving} moving", "0", moving == 0)
-    log = server.log.read_text().splitlines()
+    log = server.log.read_text(encoding="utf-8").splitlines()
     figures.wrong += [f"log: {line}" for line in log if WRONG_IN_LOG.search(line)]
     row("errors, on pages and in the log", f"{len(figures.wrong)}", "0", not figures.wrong)
     for line in figures.wrong[:20]:

@@ -67,8 +67,8 @@ def test_it_is_stopped_goes_on_and_finds_what_an_uninterrupted_study_finds(backg
     assert (done.status, done.done, done.total) == (Status.DONE, 6 * 400, 6 * 400)
     assert list(computed_here()) == [2]
     found = load_results(results_folder(2))
-    assert found.about.command == "third"
-    assert found.about.epochs_computed == 6 * 400 - trained
+    assert found.provenance.command == "third"
+    assert found.provenance.epochs_computed == 6 * 400 - trained
     with RunStore(tmp_path / "whole") as store:
         whole = run_study(STUDY, thread_workers(2), store, "whole")
     pd.testing.assert_frame_equal(found.scores, whole.scores, check_dtype=False, rtol=1e-6)

@@ -112,7 +112,10 @@ def test_only_parts_that_were_run_are_told_of(results):
     assert parts_run(results) == ["layers", "annealing", "shots"]
     assert beyond_sentence(results, "strength", NETWORK) == ""
     paper_only = PaperResults(
-        results.about.model_copy(update={"beyond": ()}), results.scores, results.curves, results.landscape
+        results.provenance.model_copy(update={"beyond": ()}),
+        results.scores,
+        results.curves,
+        results.landscape,
     )
     assert parts_run(paper_only) == []
     page = html.unescape(report_html(results))
