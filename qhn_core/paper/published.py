@@ -3,10 +3,10 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-ASSETS = Path(__file__).parents[2] / "assets"
+from qhn_core.assets import asset_text
+
 EXHAUSTIVE = "MLE E.S."
 """The paper's name for the best network on the training set of all 2**n."""
 TABLES = {"test_bce": "II", "test_accuracy": "III"}
@@ -34,7 +34,7 @@ def published() -> Published:
     >>> published().tables["test_bce"]["gaussian"]["SELBO λ=0.01"]
     (0.129, 0.071)
     """
-    found = json.loads((ASSETS / "published.json").read_text())
+    found = json.loads(asset_text("published.json"))
     tables = {
         score: {
             dataset: {method: (mean, std) for method, (mean, std) in row.items()}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from qhn_core.assets import ASSETS
 from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.figures.style import over_seeds
 from qhn_core.landscape.scanner import roughness_table, scan_landscape
@@ -17,7 +18,6 @@ from qhn_core.model.references import exhaustive_search
 from qhn_core.model.scores import SCORES, score_table
 from qhn_core.paper.conventions import NETWORKS, Conventions, method_of
 from qhn_core.paper.cost import Cost
-from qhn_core.paper.published import ASSETS
 from qhn_core.training.evaluation import last_epochs, seed_scores
 from qhn_core.training.loop import RunResult
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOT_MODULES = ("config", "bits", "versions", "comparisons")
+ROOT_MODULES = ("config", "bits", "versions", "comparisons", "assets")
 WINGS = {
     "kernels": set(),
     "model": {"kernels"},
