@@ -10,6 +10,7 @@ from typing import Any
 
 from qhn_core.bench import growth, growth_report
 from qhn_core.bench.race import TOOLS, Line, installed, race
+from qhn_core.cli.outputs import check_file
 from qhn_core.versions import __version__
 
 TEXT = (
@@ -57,6 +58,8 @@ def add_command(commands: Any) -> None:
 
 def run_bench(arguments: argparse.Namespace) -> int:
     """`qhn bench`: 0 = done, 2 = bad input."""
+    check_file("growth", arguments.growth)
+    check_file("json", arguments.json)
     if arguments.growth is not None:
         return _grow(arguments.growth, arguments.json)
     if unknown := [work for work in arguments.works if work not in UNITS]:
@@ -95,14 +98,11 @@ def _show(found: Iterable[Line]) -> list[Line]:
 
 
 def _write_json(file: Path, rows: Sequence[Line | growth.Point]) -> None:
-    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
 
 
 def _grow(html: Path, json_file: Path | None) -> int:
     """`qhn bench --growth`: a line as each point is done, then the exponents."""
-    for option, file in (("growth", html), ("json", json_file)):  # now, not after minutes
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            raise ValueError(f"{option}={str(file)!r}: needed is a file in a folder that exists")
     machine = f"qhn_core {__version__}, {os.cpu_count()} cores"
     print(machine, *growth.TEXT, "", sep="\n", flush=True)
     points = []
@@ -110,7 +110,7 @@ def _grow(html: Path, json_file: Path | None) -> int:
         points.append(point)
         print(point.in_words(), flush=True)
     print("", *growth_report.slopes(points), sep="\n")
-    html.write_text(growth_report.page(points, machine))
+    html.write_text(growth_report.page(points, machine), encoding="utf-8")
     if json_file is not None:
         _write_json(json_file, points)
     return 0

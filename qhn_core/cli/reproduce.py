@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from qhn_core.cli.outputs import check_folder
 from qhn_core.jobs.workers import choose_workers
 from qhn_core.paper.conventions import BEYOND, DATASETS, GRADIENTS, LIKELIHOODS, paper_base
 from qhn_core.paper.published import TABLES
@@ -70,9 +71,8 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
         tuple(BEYOND) if arguments.beyond == ("all",) else arguments.beyond,
         arguments.beyond_seeds,
     )
-    folders = [folder for folder in (arguments.out, arguments.ship) if folder is not None]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)  # known before the training, not after it
+    check_folder("out", arguments.out)
+    check_folder("ship", arguments.ship)
     workers = choose_workers(arguments.scheduler, arguments.workers)
     with RunStore() as store, tqdm(unit="epoch", disable=None) as bar:
 
@@ -85,11 +85,12 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
         except FailedRunsError as error:
             print(f"qhn reproduce: {error}", file=sys.stderr)
             return 1
-    for folder in folders:
-        save_results(folder, results)
+    print(as_text(results))  # first: a disk may be full
+    for folder in (arguments.out, arguments.ship):
+        if folder is not None:
+            save_results(folder, results)
     if arguments.out is not None:
-        (arguments.out / "report.html").write_text(report_html(results))
-    print(as_text(results))
+        (arguments.out / "report.html").write_text(report_html(results), encoding="utf-8")
     return 0
 
 

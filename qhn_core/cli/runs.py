@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qhn_core.cli.outputs import check_file
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.storage.runs import RunStore
 
@@ -52,7 +53,8 @@ def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
     else:
         target = arguments.out or Path(f"{arguments.run}.zip")
         if target.exists():
-            raise ValueError(f"--out={target}: the file exists; choose another")
+            raise ValueError(f"out={str(target)!r}: the file exists; choose another")
+        check_file("out", target)
         about = (run.name, run.versions, run.created, run.updated, run.seconds)
         target.write_bytes(export_zip(run.config, run.rows, run.state, *about))
         print(target)

@@ -45,8 +45,8 @@ def run_sweep_command(arguments: argparse.Namespace) -> int:
         print(f"qhn sweep: {message}", file=sys.stderr)
     table = sweep_table(jobs)
     if arguments.json:
-        ids = [job.id for job in jobs]
-        rows = json.loads(table.assign(run=ids).to_json(orient="records"))
+        rows = table.assign(run=[job.id for job in jobs]).astype(object)
+        rows = rows.where(rows.notna(), None).to_dict(orient="records")
         print(json.dumps({"runs": rows}, allow_nan=False))
     else:
         print(table.to_string(index=False, float_format="{:.4f}".format))

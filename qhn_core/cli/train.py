@@ -12,6 +12,7 @@ from tqdm import tqdm
 from qhn_core.circuits.simulators import get_simulator
 from qhn_core.cli import FAILED
 from qhn_core.cli.options import add_config_options, add_json_option, given_config
+from qhn_core.cli.outputs import check_folder
 from qhn_core.config import RunConfig
 from qhn_core.paper.cost import peak_memory_mb
 from qhn_core.storage.run_zip import save_run
@@ -34,25 +35,16 @@ def add_command(commands: Any) -> None:
 def run_train(arguments: argparse.Namespace) -> int:
     """`qhn train`: 0 = done, 1 = all seeds diverged, 2 = bad input."""
     config = given_config(arguments)
-    if arguments.out is not None:
-        _check_folder(arguments.out)
+    if arguments.out is not None and (arguments.out / "config.json").exists():
+        raise ValueError(f"out={str(arguments.out)!r}: already holds a run; choose another folder")
+    check_folder("out", arguments.out)
     started = time.perf_counter()
     result = train_with_progress(config)
     wall_seconds = time.perf_counter() - started
+    _report(arguments, result, wall_seconds)  # first: a disk may be full
     if arguments.out is not None:
         save_run(arguments.out, result)
-    _report(arguments, result, wall_seconds)
     return FAILED if result.state.diverged_at.all() else 0
-
-
-def _check_folder(folder: Path) -> None:
-    """Know before the training, not after it, whether a run can be written."""
-    if (folder / "config.json").exists():
-        raise ValueError(f"--out={folder}: already holds a run; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out={folder}: the folder can't be made ({error.strerror})") from error
 
 
 def train_with_progress(config: RunConfig) -> RunResult:

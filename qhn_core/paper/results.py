@@ -171,7 +171,9 @@ def save_results(folder: Path, results: PaperResults) -> None:
             c: {"f": np.float32, "i": np.int32}[table[c].dtype.kind] for c in table if c != "network"
         }
         table.astype(smaller).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
-    (folder / "about.json").write_text(results.provenance.model_dump_json(indent=1) + "\n")
+    (folder / "about.json").write_text(
+        results.provenance.model_dump_json(indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def load_results(folder: Path = SHIPPED) -> PaperResults:
@@ -194,7 +196,7 @@ def load_results(folder: Path = SHIPPED) -> PaperResults:
 
 def _provenance(path: Path) -> Provenance:
     try:
-        return Provenance.model_validate_json(path.read_text())
+        return Provenance.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from error
     except ValidationError as error:
