@@ -28,7 +28,7 @@ from qhn_core.storage.runs import RunStore
 from qhn_core.storage.scan_file import save_scan
 from qhn_core.storage.scans import scan_with_store
 
-TEXT = "Train, scan a plane through the best seed's theta*, and say how rough each surface is."
+TEXT = "Train, scan a plane through theta* of the best seed, and measure how rough each surface is."
 
 
 def add_command(commands: Any) -> None:
@@ -52,7 +52,7 @@ def run_landscape(arguments: argparse.Namespace) -> int:
     result = train_with_progress(config)
     best = int(result.state.best_objective.argmax())
     scan = _scan_with_progress(config, landscape_config, result.best_angles[best], best)
-    _report(arguments, scan, best)  # first: a disk may be full
+    _report(arguments, scan, best)  # before it is written: a disk may be full
     if arguments.html is not None:
         data = view_data(scan, config.regularization, config.h, caption(scan, best))
         arguments.html.write_text(landscape_html(data), encoding="utf-8")
@@ -82,7 +82,7 @@ def _report(arguments: argparse.Namespace, scan: LandscapeScan, seed: int) -> No
 def _scan_with_progress(
     config: RunConfig, landscape_config: LandscapeConfig, angles: Float, seed_row: int
 ) -> LandscapeScan:
-    """The scan, from the store as far as it is there; stopped, it goes on there the next time."""
+    """Scan what the store does not have yet; a scan that is stopped goes on from there the next time."""
 
     def report(problem: str) -> None:
         print(f"qhn landscape: {problem}", file=sys.stderr)

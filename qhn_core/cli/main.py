@@ -1,4 +1,4 @@
-"""The `qhn` command: the same functions as the dashboard and the notebook, and the same numbers."""
+"""The `qhn` command: the functions, and so the numbers, of the dashboard and of notebooks."""
 
 import argparse
 import io
@@ -24,7 +24,7 @@ from qhn_core.storage.database import StoreError
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of `qhn` and its subcommands."""
+    """Build the parser of `qhn` and its subcommands."""
     parser = argparse.ArgumentParser(
         prog="qhn", description="Train quantum hypernetworks and look at their loss landscapes."
     )
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run a command line, by default this process's own, and return the exit code."""
     _replace_what_can_not_be_shown()
     parser = build_parser()
     arguments, further = parser.parse_known_args(argv)
@@ -46,9 +46,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(further)}")
     arguments.further = further
     try:
-        code: int = arguments.run_command(arguments)
+        return arguments.run_command(arguments)
     except (ValueError, OSError, StoreError) as error:
-        if isinstance(error, BrokenPipeError):  # the reader of our output has gone
+        if isinstance(error, BrokenPipeError):  # the reader of standard output has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         text = explain(error) if isinstance(error, ValueError) else str(error)
@@ -57,7 +57,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nqhn: stopped", file=sys.stderr)
         return INTERRUPTED
-    return code
 
 
 def _replace_what_can_not_be_shown() -> None:

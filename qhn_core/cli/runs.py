@@ -23,9 +23,9 @@ def add_command(commands: Any) -> None:
 
 
 def run_runs(arguments: argparse.Namespace) -> int:
-    """`qhn runs`: what the store holds, in and out."""
+    """`qhn runs`: 0 = done, 2 = there is no such run."""
     if arguments.action != "list" and not arguments.run:
-        raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists them")
+        raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists the ids")
     with RunStore() as store:
         if arguments.action == "list":
             for run in store.runs():
@@ -42,7 +42,7 @@ def run_runs(arguments: argparse.Namespace) -> int:
 def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
     run = store.load(arguments.run)
     if run is None:
-        raise ValueError(f"run={arguments.run!r}: there is no such run; `qhn runs` lists them")
+        raise ValueError(f"run={arguments.run!r}: there is no such run; `qhn runs` lists all")
     if arguments.action == "delete":
         store.delete(arguments.run)
     elif run.state is None:

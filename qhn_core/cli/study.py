@@ -14,9 +14,9 @@ from qhn_core.jobs.sweep import grid
 from qhn_core.landscape.smoothness import measure_planes, paired_differences, short_table
 
 TEXT = (
-    "Does regularisation smooth the landscape? Measure the roughness of MLE, ELBO and SELBO at several "
-    "λ and h on the same planes, one through the theta* of each seed (default: 20 seeds, random RY "
-    "planes), and compare. Any run option takes several values, separated by commas."
+    "Does regularisation smooth the landscape? Measure and compare the roughness of MLE, ELBO and SELBO at "
+    "several λ and h on the same planes, one through the theta* of each seed (default: 20 seeds, random "
+    "RY planes). Any run option takes several values, separated by commas."
 )
 
 
@@ -28,12 +28,12 @@ def add_command(commands: Any) -> None:
     add_plane_options(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write all comparisons as a table")
     parser.add_argument(
-        "--measured", type=Path, metavar="FILE", help="write what was measured on each plane"
+        "--measured", type=Path, metavar="FILE", help="write the measurements on each plane as a table"
     )
 
 
 def run_study(arguments: argparse.Namespace) -> int:
-    """`qhn study`: the comparisons, and a short table of those that say most."""
+    """`qhn study`: print a short table of the comparisons, and write all of them."""
     fields = given_grid(arguments, n_seeds="20")
     landscape_config = given_plane(arguments, plane="random-ry")
     check_file("csv", arguments.csv)

@@ -28,7 +28,9 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("train", help=TEXT, description=TEXT)
     parser.set_defaults(run_command=run_train)
     add_config_options(parser)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write config, history and angles here")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write config, history and angles into this folder"
+    )
     add_json_option(parser)
 
 
@@ -41,14 +43,14 @@ def run_train(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     result = train_with_progress(config)
     wall_seconds = time.perf_counter() - started
-    _report(arguments, result, wall_seconds)  # first: a disk may be full
+    _report(arguments, result, wall_seconds)  # before it is written: a disk may be full
     if arguments.out is not None:
         save_run(arguments.out, result)
     return FAILED if result.state.diverged_at.all() else 0
 
 
 def train_with_progress(config: RunConfig) -> RunResult:
-    """`training.train` with a bar on standard error."""
+    """Train with a progress bar on standard error."""
     with tqdm(total=config.epochs, unit="epoch", disable=None) as bar:
 
         def show(state: TrainingState, rows: Rows) -> None:

@@ -79,7 +79,7 @@ class Meter:
     def _sample(self) -> None:
         family = _family()
         found = {process.pid: _cpu_seconds(process) for process in family}
-        # of a process that has ended, the last reading stays
+        # A process that has ended keeps its last reading.
         self._cpu.update({pid: seconds for pid, seconds in found.items() if seconds is not None})
         self._peak = max(self._peak, sum(_memory_mb(process) for process in family))
 

@@ -174,7 +174,7 @@ BROKEN = {
     "newer": (lambda f: change_json(f / "about.json", format=2), "about.json: format=2"),
     "stranger": (lambda f: change_json(f / "about.json", author="me"), "about.json: author"),
     "bad config": (lambda f: change_json(f / "about.json", paper=[{"epochs": 0}]), "about.json: paper"),
-    "no runs": (lambda f: change_json(f / "about.json", paper=[], beyond=[]), "scores.parquet: names runs"),
+    "no runs": (lambda f: change_json(f / "about.json", paper=[], beyond=[]), "scores.parquet: holds runs"),
     "no table": (lambda f: (f / "curves.parquet").unlink(), "curves.parquet: can't be read"),
     "cut table": (lambda f: (f / "scores.parquet").write_bytes(b"PAR1"), "scores.parquet: can't be read"),
     "column": (
