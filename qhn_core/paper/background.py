@@ -4,7 +4,6 @@ The process trains with one thread at the lowest priority. It ends when the stud
 ends. The store keeps what it has trained, so the next process goes on from there.
 """
 
-import os
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from qhn_core.config import RunConfig
 from qhn_core.jobs.job import Status
@@ -26,7 +26,8 @@ from qhn_core.paper.run import FailedRunsError, Study, run_study
 from qhn_core.storage.database import StoreError, default_folder
 from qhn_core.storage.runs import RunStore
 
-LOWEST_PRIORITY = 19
+LOWEST_PRIORITY = getattr(psutil, "IDLE_PRIORITY_CLASS", 19)
+"""Windows names its priorities; Unix counts to 19."""
 TRIAL_EPOCHS = 3
 TRIAL_SEEDS = 5
 SECONDS_TO_SCORE = 0.15
@@ -47,6 +48,35 @@ class Progress:
     seconds_left: float | None = None
     """An estimate; None before the first one."""
     message: str = ""
+
+
+@dataclass(frozen=True)
+class _Count:
+    """A message of the process: epochs of all runs, trained and in all."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class _End:
+    """The last message of the process."""
+
+    problem: str
+    """"" if the study is done."""
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The first count, in which stored epochs were counted already, and its time on the monotonic clock."""
+
+    done: int
+    at: float
+
+    def seconds_left(self, count: _Count) -> float | None:
+        """Extrapolate the speed since the first count; None before anything was computed."""
+        computed, seconds = count.done - self.done, time.monotonic() - self.at
+        return (count.total - count.done) * seconds / computed if computed else None
 
 
 class Background:
@@ -92,47 +122,38 @@ class Background:
 
     def _listen(self, reader: Connection, process: BaseProcess) -> None:
         """Follow the process until it ends, and publish its progress."""
-        news: tuple[int, int] | str | None = None
-        first: tuple[int, float] | None = None
+        message: _Count | _End | None = None
+        start: _Start | None = None
         try:
             while True:
-                news = reader.recv()
-                if isinstance(news, tuple):
-                    done, total = news
-                    first = first or (done, time.monotonic())
-                    left = _seconds_left(first, done, total)
-                    self._tell(Status.RUNNING, done=done, total=total, seconds_left=left)
+                message = reader.recv()
+                if isinstance(message, _Count):
+                    start = start or _Start(message.done, time.monotonic())
+                    left = start.seconds_left(message)
+                    self._report(Status.RUNNING, done=message.done, total=message.total, seconds_left=left)
         except (EOFError, OSError):  # the process has ended, perhaps in the middle of a message
             process.join()
-        if news == "":
-            self._tell(Status.DONE)
-        elif isinstance(news, str):
-            self._tell(Status.FAILED, message=news)
+        if isinstance(message, _End):
+            status = Status.FAILED if message.problem else Status.DONE
+            self._report(status, message=message.problem)
         elif process.exitcode in (0, -signal.SIGTERM):
-            self._tell(Status.INTERRUPTED)
+            self._report(Status.INTERRUPTED)
         else:
-            self._tell(Status.FAILED, message=f"Its process ended with exit code {process.exitcode}.")
+            self._report(Status.FAILED, message=f"Its process ended with exit code {process.exitcode}.")
         with self._lock:
             self._process = None
 
-    def _tell(self, status: Status, **changes: float | str | None) -> None:
+    def _report(self, status: Status, **changes: float | str | None) -> None:
         if self.progress is not None:
             self.progress = replace(self.progress, status=status, **changes)  # type: ignore[arg-type]
 
 
-def _seconds_left(first: tuple[int, float], done: int, total: int) -> float | None:
-    """Extrapolate from the speed since the first count, in which stored epochs were counted already."""
-    computed, seconds = done - first[0], time.monotonic() - first[1]
-    return (total - done) * seconds / computed if computed else None
-
-
 def _compute(writer: Connection, study: Study, command: str, home: Path) -> None:
-    """Compute in the process: send (done, total) repeatedly, and at last "" or what went wrong."""
+    """Compute in the process: send a `_Count` repeatedly, and an `_End` at last."""
     leave_with_parent()
     # An exit lets `run_sweep` save the runs that are not finished; a kill would not.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    if hasattr(os, "nice"):
-        os.nice(LOWEST_PRIORITY)
+    psutil.Process().nice(LOWEST_PRIORITY)
     try:
         with RunStore(home) as store:
             results = run_study(
@@ -140,13 +161,13 @@ def _compute(writer: Connection, study: Study, command: str, home: Path) -> None
                 thread_workers(),
                 store,
                 command,
-                lambda done, total: writer.send((done, total)),
+                lambda done, total: writer.send(_Count(done, total)),
             )
         save_results(results_folder(study.base.n_seeds, home), results)
     except (FailedRunsError, StoreError, OSError) as error:
-        writer.send(str(error))
+        writer.send(_End(str(error)))
     else:
-        writer.send("")
+        writer.send(_End(""))
 
 
 def results_folder(n_seeds: int, home: Path | None = None) -> Path:

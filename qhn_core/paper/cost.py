@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -52,7 +53,7 @@ class Meter:
         self._sample()
         self._before = dict(self._cpu)
         self._peak = 0.0
-        self._counters = _rapl_joules()
+        self._counters = _energy_counters()
         self._gpu_joules = 0.0
         self._gpu = _gpu_watts() is not None
         self._over = threading.Event()
@@ -65,7 +66,7 @@ class Meter:
         self._thread.join()
         self._sample()
         self._wall = time.perf_counter() - self._started
-        self._joules = _rapl_difference(self._counters, _rapl_joules())
+        self._joules = _joules_since(self._counters)
 
     def _watch(self) -> None:
         last = time.perf_counter()
@@ -136,8 +137,21 @@ def _memory_mb(process: psutil.Process) -> float:
     return getattr(memory, "pss", getattr(memory, "uss", memory.rss)) / 2**20
 
 
-def _rapl_joules() -> dict[Path, tuple[float, float]]:
-    """Read (energy so far, value at which the counter starts again) of each processor package, joules."""
+@dataclass(frozen=True)
+class _Counter:
+    """The energy counter of a processor package, joules."""
+
+    now: float
+    top: float
+    """The counter starts again from 0 here."""
+
+    def since(self, before: "_Counter") -> float:
+        """Return the energy that was used since an earlier reading."""
+        return (self.now - before.now) % self.top
+
+
+def _energy_counters() -> dict[Path, _Counter]:
+    """Read the counter of each processor package that allows it."""
     found = {}
     for package in POWERCAP.glob("*-rapl:?"):
         try:
@@ -147,17 +161,15 @@ def _rapl_joules() -> dict[Path, tuple[float, float]]:
             )
         except (OSError, ValueError):  # most machines let only root read it
             continue
-        found[package] = (now, top)
+        found[package] = _Counter(now, top)
     return found
 
 
-def _rapl_difference(
-    before: dict[Path, tuple[float, float]], after: dict[Path, tuple[float, float]]
-) -> float | None:
+def _joules_since(before: dict[Path, _Counter]) -> float | None:
+    """Sum the energy that all packages used since an earlier reading; None without a counter."""
+    after = _energy_counters()
     both = before.keys() & after.keys()
-    if not both:
-        return None
-    return sum((after[p][0] - before[p][0]) % after[p][1] for p in both)
+    return sum(after[p].since(before[p]) for p in both) if both else None
 
 
 def _gpu_watts() -> float | None:

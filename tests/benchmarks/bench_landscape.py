@@ -1,7 +1,7 @@
 """Exact landscapes, against orqviz's 2D scan of a plain cirq + qsim loss at the same points.
 
-orqviz (pip install orqviz) gives one objective at one λ a scan; a scan here gives all of them. Without
-it a plain loop over the same loss stands in.
+A scan by orqviz (pip install orqviz) gives one objective at one λ; a scan here gives all of them. If
+orqviz is missing, a plain loop over the same loss replaces it.
 """
 
 import time
@@ -43,7 +43,7 @@ def plain_loss(config: qhn.RunConfig) -> Callable[[np.ndarray], float]:
 
 
 def peer_scan(config: qhn.RunConfig, plane: qhn.LandscapeConfig, scan: qhn.LandscapeScan) -> np.ndarray:
-    """The same plane, coarser, by orqviz; by a plain loop where it is missing."""
+    """Scan the same plane, coarser, with orqviz, or with a plain loop if it is missing."""
     loss, (first, second) = plain_loss(config), scan.plane.directions.reshape(2, -1)
     ends = (float(scan.axis[0]), float(scan.axis[-1]))
     center = scan.plane.center.ravel()
@@ -65,7 +65,7 @@ def peer_scan(config: qhn.RunConfig, plane: qhn.LandscapeConfig, scan: qhn.Lands
 
 
 def peer_name() -> str:
-    """What the peer is, in words."""
+    """Name the peer."""
     try:
         import orqviz  # noqa: F401
     except ImportError:

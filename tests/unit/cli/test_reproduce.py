@@ -69,7 +69,7 @@ def test_bad_options_are_named_and_nothing_is_trained(command, capsys, tmp_path,
 
 
 def test_a_folder_that_can_not_be_made_is_known_before_the_training(command, capsys, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     assert command("--out", str(tmp_path / "file" / "out")) != 0
     assert not (tmp_path / "home").exists()
 

@@ -19,11 +19,11 @@ while time.process_time() < until: pass
 print(time.process_time(), flush=True)
 sys.stdin.read()
 """
-"""Uses the processor, says how much, and stays until it has been measured."""
+"""Uses the processor, prints how much, and stays until it has been measured."""
 
 
 def until(condition):
-    """Wait for what the thread of a meter finds out."""
+    """Wait until the thread of a meter has seen something."""
     give_up = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < give_up, "waited in vain"
@@ -36,7 +36,7 @@ def test_the_time_of_descendants_counts(monkeypatch):
     command = [sys.executable, "-c", BURN]
     with (
         Meter() as meter,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as child,
     ):
         used = float(child.stdout.readline())
         until(lambda: meter._cpu.get(child.pid, 0) > used - 0.05)
@@ -72,10 +72,10 @@ def package(tmp_path, monkeypatch):
     """A processor package with an energy counter: package(microjoules)."""
     folder = tmp_path / "intel-rapl:0"
     folder.mkdir()
-    (folder / "max_energy_range_uj").write_text("10000000\n")
+    (folder / "max_energy_range_uj").write_text("10000000\n", encoding="utf-8")
     monkeypatch.setattr(cost, "POWERCAP", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    return lambda value: (folder / "energy_uj").write_text(f"{value}\n")
+    return lambda value: (folder / "energy_uj").write_text(f"{value}\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_energy_is_left_out_where_no_counter_can_be_read(package, tmp_path):
 
 def test_power_of_a_gpu_is_added_up(tmp_path, monkeypatch):
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 60.0\necho 40.0\n")
+    tool.write_text("#!/bin/sh\necho 60.0\necho 40.0\n", encoding="utf-8")
     tool.chmod(0o755)
     monkeypatch.setattr(cost, "POWERCAP", tmp_path)
     monkeypatch.setattr(cost, "PERIOD", 0.05)

@@ -132,7 +132,7 @@ def test_a_second_call_computes_nothing_and_finds_the_same(tmp_path, monkeypatch
         pd.testing.assert_frame_equal(again.curves, whole.curves, check_exact=True)
 
 
-def test_a_failed_run_is_told_and_nothing_is_made_up(tmp_path, monkeypatch):
+def test_a_failed_run_is_reported_and_nothing_is_made_up(tmp_path, monkeypatch):
     def broken(config, start, n_epochs):
         raise RuntimeError("no power")
 
@@ -161,7 +161,7 @@ def test_files_keep_everything_to_single_precision(results, folder):
 
 
 def change_json(path, **fields):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **fields}))
 
 
 def change_table(path, change):
@@ -170,7 +170,10 @@ def change_table(path, change):
 
 BROKEN = {
     "no about": (lambda f: (f / "about.json").unlink(), "about.json: can't be read"),
-    "cut about": (lambda f: (f / "about.json").write_text('{"format": 1'), "about.json.*JSON"),
+    "cut about": (
+        lambda f: (f / "about.json").write_text('{"format": 1', encoding="utf-8"),
+        "about.json.*JSON",
+    ),
     "newer": (lambda f: change_json(f / "about.json", format=2), "about.json: format=2"),
     "stranger": (lambda f: change_json(f / "about.json", author="me"), "about.json: author"),
     "bad config": (lambda f: change_json(f / "about.json", paper=[{"epochs": 0}]), "about.json: paper"),
