@@ -1,11 +1,11 @@
 """The pages, on top of every view."""
 
-from pathlib import Path
-
 import streamlit as st
 
+from qhn_core.assets import ASSETS
+
 st.set_page_config(page_title="Quantum HyperNetworks", layout="wide", initial_sidebar_state="expanded")
-st.html(Path(__file__).parents[1] / "assets" / "shell.css")
+st.html(ASSETS / "shell.css")
 
 page = st.navigation(
     [

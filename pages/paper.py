@@ -163,7 +163,7 @@ def figures(results: PaperResults, conventions: Conventions) -> None:
         )
         st.button(
             "Open this slice",
-            on_click=lambda: open_run(results.about.slice.config, "landscape.py"),
+            on_click=lambda: open_run(results.provenance.slice.config, "landscape.py"),
             help="The plane of Figure 6 on the Landscape page.",
         )
     st.caption(f"Published: {published().figures[number]}")
@@ -173,7 +173,7 @@ def figures(results: PaperResults, conventions: Conventions) -> None:
             with column:
                 st.markdown(f"**{name.upper()}**")
                 chart(figure, f"figure_6_{name}")
-        numbers(pd.DataFrame(results.about.slice.roughness).rename_axis("roughness").reset_index())
+        numbers(pd.DataFrame(results.provenance.slice.roughness).rename_axis("roughness").reset_index())
     else:
         figure = figure_of(number, results, conventions, dataset, method)
         figure["layout"]["height"] = 380
@@ -182,7 +182,7 @@ def figures(results: PaperResults, conventions: Conventions) -> None:
 
 def what_was_found(results: PaperResults, conventions: Conventions, score: str) -> None:
     """Sentences made of the numbers, and the numbers."""
-    orders, scale, regularizer, every = findings(results, str(results.about.made))
+    orders, scale, regularizer, every = findings(results, str(results.provenance.made))
     with st.expander("Under which convention does the published ordering appear?", expanded=True):
         st.markdown("\n".join(f"- {line}" for line in [*orders, *scale]))
         st.dataframe(
@@ -196,7 +196,7 @@ def what_was_found(results: PaperResults, conventions: Conventions, score: str) 
 
 def how_made(results: PaperResults) -> None:
     """The command, its date and what it cost; how to compute it all again."""
-    about = results.about
+    about = results.provenance
     versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     st.markdown("**Made by this command**, which computes it all again (stopped, it goes on where it was)")
     st.code(about.command, language="bash")

@@ -1,4 +1,4 @@
-"""This version, and the versions of everything that decides the numbers of a run."""
+"""The version of this package, and of everything else that determines the numbers of a run."""
 
 import platform
 from functools import lru_cache
@@ -11,7 +11,7 @@ __version__ = "0.2.0"
 
 @lru_cache(maxsize=1)
 def current_versions() -> dict[str, str]:
-    """Versions, by name, of what decides the numbers of a run."""
+    """Look up the versions, by name, of everything that determines the numbers of a run."""
     return {
         "qhn_core": __version__,
         "cirq": version("cirq-core"),

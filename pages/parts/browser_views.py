@@ -1,20 +1,18 @@
 """The live views as Streamlit components: JavaScript of `assets/` around Plotly."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from pages.server import PLOTLY_PATH
-
-ASSETS = Path(__file__).parents[2] / "assets"
+from qhn_core.assets import asset_text
 
 
 @cache
 def _component(name: str) -> Any:
     def text(kind: str) -> str:
-        return "\n".join((ASSETS / f"{part}.{kind}").read_text() for part in ("plots", name))
+        return "\n".join(asset_text(f"{part}.{kind}") for part in ("plots", name))
 
     return st.components.v2.component(f"qhn_{name}", css=text("css"), js=text("js"))
 

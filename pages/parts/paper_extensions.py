@@ -44,7 +44,7 @@ def beyond_paper(results: PaperResults, network: str, score: str) -> None:
         dataset = st.segmented_control(
             "Dataset", results.datasets, default=results.datasets[0], required=True, key="beyond_of"
         )
-    sentence, table = found_in(results, str(results.about.made), part, network, score)
+    sentence, table = found_in(results, str(results.provenance.made), part, network, score)
     st.markdown(f"{WHAT[part]}. {sentence}".replace("[", r"\["))
     figure = beyond_figure(results, part, dataset, network, score)
     figure["layout"]["height"] = 380

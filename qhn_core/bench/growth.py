@@ -1,4 +1,4 @@
-"""How time grows with qubits and layers: the measurements of `qhn bench --growth`, and their exponents."""
+"""Measure how time grows with qubits and layers, for `qhn bench --growth`, and fit the exponents."""
 
 import statistics
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from typing_extensions import override
 
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.circuits.simulators import get_simulator
@@ -19,25 +20,25 @@ from qhn_core.training.loop import advance, initial_state
 EXACT: Final = "exact"
 SMALL: Final = "gaussian"
 LARGE: Final = "digits"
-"""What is timed: an exact value and gradient, or an epoch of training on a dataset."""
+"""The works that are timed: an exact value and gradient, or an epoch of training on a dataset."""
 QUBITS, LAYERS = range(8, 25, 2), range(1, 7)
 DRAWN_LAYERS, DRAWN_QUBITS = (2, 3, 6), (14, 18, 22)
-"""Those that get a line over all QUBITS, and over all LAYERS."""
+"""Layers that get a line over all QUBITS, and qubits that get a line over all LAYERS."""
 TRAINED: tuple[tuple[DatasetName, int, tuple[int, ...]], ...] = (
     *((SMALL, n_layers, (2, 3, 4)) for n_layers in (1, 3)),
     (LARGE, 1, (1, 2, 4, 8, 16)),
 )
 """Dataset, layers and numbers of hidden neurons: 10 to 18 qubits, and 68 to 1,058."""
 ENOUGH_SECONDS, MOST_SECONDS = 0.5, 5.0
-"""A point is timed at least so long; four times at least, unless that takes longer than MOST_SECONDS."""
+"""A point is timed for ENOUGH_SECONDS at least, and four times at least, but not beyond MOST_SECONDS."""
 TEXT = (
     "Timed: one seed, medians, compilation not counted.",
     "exact: ELBO and gradient; ideally time goes with n 2^n L.",
     "gaussian, digits: an epoch of training from samples (SELBO, chain rule, 100 shots), of 2-h-1 networks "
-    "to 18 qubits and 64-h-1 networks to 1,058, from angles where all networks are equally likely. Without "
-    "tables time ideally goes with n^2: there are 4 n shifted circuits, of n bits each.",
-    "Slopes are exponents of time. Exact ones are fitted from 14 qubits on, where calls of Python no "
-    "longer show, and over layers from 3 on, since one or two layers have a closed form.",
+    "to 18 qubits and 64-h-1 networks to 1,058. Training starts where all networks are equally likely. "
+    "Without tables, time ideally goes with n^2: there are 4 n shifted circuits, of n bits each.",
+    "Slopes are exponents of time. For exact work they are fitted from 14 qubits on, where the cost of "
+    "Python's calls no longer shows, and from 3 layers on, since one or two have a closed form.",
 )
 
 
@@ -51,38 +52,38 @@ class Point:
     n_layers: int
     simulator: str
     seconds: float
-    """Median, for one seed: a value and gradient, or an epoch."""
+    """Median time of a value and gradient, or of an epoch, for one seed."""
 
     @property
     def size(self) -> float:
-        """What time grows with: n 2^n L, or n where one layer is sampled without tables."""
+        """The size that time is compared with: n 2^n L, or n if one layer is sampled without tables."""
         n = self.n_qubits
         return float(n) if self.work == LARGE else n * 2.0**n * self.n_layers
 
     @property
     def ideal(self) -> int:
-        """The exponent of `size` that can be hoped for."""
+        """The smallest exponent of `size` that can be expected."""
         return 2 if self.work == LARGE else 1
 
     def in_words(self) -> str:
-        """A line for the terminal."""
+        """Write a line for the terminal."""
         where = f"{self.n_qubits:5} qubits {self.n_layers} layers"
         return f"{self.work:8} {where}  {1e3 * self.seconds:12,.3f} ms  {self.simulator}"
 
 
 class AnyQubits(RunConfig):
-    """The exact ELBO of so many qubits, whether or not a network has so many bits."""
+    """The exact ELBO of any number of qubits, even if no network has so many bits."""
 
     qubits: int
 
     @property
+    @override
     def n_qubits(self) -> int:
-        """See `RunConfig`."""
         return self.qubits
 
 
 def median_seconds(call: Callable[[int], object]) -> float:
-    """Median time of call(0), call(1), ...; the first, which warms up, counts only where it is alone."""
+    """Return the median time of call(0), call(1), ...; the first, a warm-up, counts only if it is alone."""
     times: list[float] = []
     while sum(times) < ENOUGH_SECONDS or (len(times) < 4 and sum(times) < MOST_SECONDS):
         started = time.perf_counter()
@@ -92,7 +93,7 @@ def median_seconds(call: Callable[[int], object]) -> float:
 
 
 def exact_work(n_qubits: int, n_layers: int) -> Callable[[int], object]:
-    """ELBO and gradient of a seed, as training computes them, on likelihoods drawn at random."""
+    """Return a call that computes ELBO and gradient of a seed as training does, on random likelihoods."""
     config = AnyQubits(qubits=n_qubits, n_layers=n_layers, objective="elbo", shots=None)
     scores = np.random.default_rng(0).uniform(-200, -50, 2**n_qubits)
     problem = replace(score_table(RunConfig(n_hidden=1)), train_log_likelihood=scores)
@@ -106,7 +107,7 @@ def exact_work(n_qubits: int, n_layers: int) -> Callable[[int], object]:
 
 
 def sampled_work(config: RunConfig) -> Callable[[int], object]:
-    """The first epoch of a run; each call is another run, so that none knows the networks that it meets."""
+    """Return a call that trains the first epoch of a run. Each call is a new run, so no score is cached."""
     half_turns = (np.pi / 2,) * int(np.prod(config.angle_shape))
     config = config.model_copy(update={"initial_angles": half_turns})
 
@@ -118,7 +119,7 @@ def sampled_work(config: RunConfig) -> Callable[[int], object]:
 
 
 def measure() -> Iterator[Point]:
-    """All points, as they are measured: those that are compared most closely one after the other."""
+    """Measure all points, and yield each at once; points that are compared closely follow each other."""
     for n_layers in LAYERS:
         exact_work(QUBITS[0], n_layers)(0)  # compiles
     for n in QUBITS:
@@ -138,7 +139,7 @@ def _point(work: str, n_qubits: int, n_layers: int, call: Callable[[int], object
 
 
 def slope(points: Sequence[Point]) -> float:
-    """Exponent of time against size, by least squares of logarithms; `Point.ideal` at best.
+    """Fit the exponent of time against size by least squares of logarithms; at best it is `Point.ideal`.
 
     >>> quadratic = [Point("exact", n, 1, "", (n * 2.0**n) ** 2) for n in (8, 12, 16)]
     >>> round(slope(quadratic), 6)

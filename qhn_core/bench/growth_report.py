@@ -1,4 +1,4 @@
-"""The measurements of `growth` as lines on log plots, each with its exponent and the ideal."""
+"""Draw the measurements of `growth` as lines on log plots, each with its exponent and the ideal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from qhn_core.figures.html import Body
 from qhn_core.figures.style import OBJECTIVE_COLORS, PIN_COLORS, RATE_COLOR, Figure, Trace
 
 LEAST_QUBITS, LEAST_LAYERS = 14, 3
-"""From here on exponents are fitted, see `growth.TEXT`."""
+"""Exponents are fitted from here on; `growth.TEXT` says why."""
 LAYER_COLORS = dict(zip((1, 2, 3, 6), PIN_COLORS, strict=True))
 TITLES = {
     "qubits": "Exact ELBO and gradient, a seed, against qubits",
@@ -36,7 +36,7 @@ TICKS = {
 
 @dataclass(frozen=True)
 class Line:
-    """Points that differ in one thing, and those of them that an exponent is fitted to, if any."""
+    """Points that differ in one respect only, and those of them that an exponent is fitted to, if any."""
 
     name: str
     color: str
@@ -45,14 +45,14 @@ class Line:
 
     @property
     def label(self) -> str:
-        """The name, and what was fitted."""
+        """The name, with the fitted exponent if there is one."""
         if len(self.fitted) < 2:
             return self.name
         return f"{self.name}: slope {slope(self.fitted):.2f}, ideal {self.fitted[0].ideal}"
 
 
 def lines(points: Sequence[Point]) -> dict[str, list[Line]]:
-    """The lines of each panel of TITLES."""
+    """Sort points into the lines of each panel of TITLES."""
     exact = [p for p in points if p.work == EXACT]
     panels: dict[str, list[Line]] = {name: [] for name in TITLES}
     for n_layers in DRAWN_LAYERS:
@@ -72,7 +72,7 @@ def lines(points: Sequence[Point]) -> dict[str, list[Line]]:
 
 
 def _traces(line: Line, x: Sequence[float]) -> list[Trace]:
-    """The measured line, its label at the end; where fitted, also the ideal through its last point."""
+    """Draw the measured line, labelled at its end, and the ideal through its last point if it is fitted."""
     last = line.points[-1]
     ideal = [last.seconds * (p.size / last.size) ** last.ideal for p in line.points]
     base: Trace = {"type": "scatter", "x": list(x)}
@@ -101,9 +101,10 @@ def _traces(line: Line, x: Sequence[float]) -> list[Trace]:
 
 
 def figures(points: Sequence[Point]) -> dict[str, Figure]:
-    """A figure for each panel: time in seconds on a log axis against qubits or layers.
+    """Draw a figure for each panel: time in seconds on a log axis against qubits or layers.
 
-    Layers and, where they span decades, qubits are on log axes too; on the linear one 2^n is straight.
+    Layers are on a log axis too, and so are qubits that span decades. On a linear axis of qubits, 2^n is
+    a straight line.
     """
     out: dict[str, Figure] = {}
     for name, panel in lines(points).items():
@@ -115,7 +116,7 @@ def figures(points: Sequence[Point]) -> dict[str, Figure]:
         x_axis |= {"tickvals": TICKS[name], "type": "linear" if name == "qubits" else "log"}
         times = np.log10([p.seconds for line in panel for p in line.points])
         y_axis = {"title": {"text": "median time"}, "type": "log", "dtick": 1, "tickformat": "~s"}
-        if panel:  # the ideal may leave the frame
+        if panel:  # the frame fits the measurements; the ideal may leave it
             y_axis["range"] = [times.min() - 0.3, times.max() + 0.3]
         out[name] = {
             "data": data,
@@ -131,13 +132,13 @@ def figures(points: Sequence[Point]) -> dict[str, Figure]:
 
 
 def slopes(points: Sequence[Point]) -> list[str]:
-    """The fitted lines in words, for the terminal."""
+    """Write the fitted lines in words, for the terminal."""
     panels = lines(points)
     return [f"{TITLES[name]}, {line.label}" for name in panels for line in panels[name] if line.fitted]
 
 
 def page(points: Sequence[Point], machine: str) -> str:
-    """The figures in one HTML file that opens without a network."""
+    """Make one HTML file of the figures, which opens without a network."""
     body = Body()
     body.heading("How time grows", 1)
     body.text(machine, "note")

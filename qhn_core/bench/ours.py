@@ -1,4 +1,4 @@
-"""This package, by the functions that everybody calls."""
+"""This package in the race, by its public functions."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ SEEDS_PER_CORE = 8
 
 @dataclass(frozen=True)
 class Epochs:
-    """A piece of the paper's run: whole epochs of training, on all cores."""
+    """A part of the paper's run: whole epochs of training, on all cores."""
 
     inputs: Inputs
     n_seeds: int = SEEDS_PER_CORE * (os.cpu_count() or 1)
@@ -25,18 +25,18 @@ class Epochs:
 
     @property
     def evaluations(self) -> int:
-        """Circuits whose SELBO is estimated: two for each angle, one after the step, one at the start."""
+        """Number of SELBO estimates: two for each angle, one after each step, and one at the start."""
         per_epoch = 2 * int(np.prod(self.inputs.config.angle_shape)) + 1
         return self.n_seeds * (self.epochs * per_epoch + 1)
 
     def run(self) -> Any:
-        """Train, with everything that training does: steps, scores, exact values beside."""
+        """Train, with everything that training does: steps, scores, and exact values beside them."""
         changes = {"n_seeds": self.n_seeds, "epochs": self.epochs}
         return train(self.inputs.config.model_copy(update=changes))
 
 
 class Ours:
-    """`train` for the sampled work, `gradients.value_and_gradient` for the exact."""
+    """`train` for the sampled work, `gradients.value_and_gradient` for the exact work."""
 
     name = "qhn"
     own_prior = True
@@ -44,11 +44,11 @@ class Ours:
     def __init__(self) -> None:
         self.settings = (
             f"qhn_core {__version__}, double precision, {os.cpu_count()} cores; the sampled "
-            "work is training itself, with everything else that it does"
+            "work is training itself, with all that belongs to it"
         )
 
     def sampled(self, inputs: Inputs) -> Sampled:
-        """The first measurement of a training at given angles; for the check, `Epochs` is what is timed."""
+        """Prepare the first measurement of a training at given angles, for the check; `Epochs` is timed."""
         flat = [tuple(angles.ravel().tolist()) for angles in inputs.angles]
         configs = [inputs.config.model_copy(update={"initial_angles": angles}) for angles in flat]
 
@@ -59,7 +59,7 @@ class Ours:
         return run
 
     def exact(self, inputs: Inputs) -> Exact:
-        """`value_and_gradient`; from three layers on, the seeds dealt out to a thread for each core.
+        """Prepare `value_and_gradient`, with the seeds split over a thread for each core from L = 3 on.
 
         One or two layers take so little time that threads would wait for each other.
         """

@@ -19,7 +19,7 @@ def _pennylane() -> Any:
 
 
 def _circuit(qml: Any, inputs: Inputs, params: Any) -> None:
-    """Eq. (8); params (L, 2, n), or (L, 2, n, batch) to broadcast."""
+    """Apply the circuit of eq. (8); params (L, 2, n), or (L, 2, n, batch) to broadcast."""
     for layer in range(inputs.n_layers):
         for axis, gate in ((1, qml.RZ), (0, qml.RY)):
             for j in range(inputs.n_qubits):
@@ -29,9 +29,9 @@ def _circuit(qml: Any, inputs: Inputs, params: Any) -> None:
 
 
 class Lightning:
-    """C++ state vector, one circuit at a time; gradients by parameter shifts.
+    """PennyLane's state vector in C++, one circuit at a time, with gradients by parameter shifts.
 
-    Its adjoint differentiation is for expectation values of observables, not for probabilities.
+    Its adjoint differentiation handles expectation values of observables, but not probabilities.
     """
 
     name = "PennyLane lightning.qubit"
@@ -46,7 +46,7 @@ class Lightning:
         self.settings = f"PennyLane {self._qml.__version__}, double precision, a circuit a call"
 
     def sampled(self, inputs: Inputs) -> Sampled:
-        """qml.sample with 100 shots."""
+        """Prepare qml.sample."""
         qml = self._qml
         device = qml.device("lightning.qubit", wires=inputs.n_qubits, seed=0)
 
@@ -63,7 +63,7 @@ class Lightning:
         return run
 
     def exact(self, inputs: Inputs) -> Exact:
-        """qml.grad of the ELBO as a function of the probabilities."""
+        """Prepare qml.grad of the ELBO as a function of the probabilities."""
         qml, pnp = self._qml, self._qml.numpy
         device = qml.device("lightning.qubit", wires=inputs.n_qubits)
 
@@ -120,7 +120,7 @@ class DefaultQubit:
         return probabilities
 
     def sampled(self, inputs: Inputs) -> Sampled:
-        """Compiled probabilities of the batch; samples by their inverse CDF in numpy."""
+        """Compile the probabilities of the batch; numpy samples by their inverse CDF."""
         compiled = self._jax.jit(self._probabilities(inputs))
         params = self._jax.numpy.asarray(np.moveaxis(inputs.angles, 0, -1), "float32")
 
@@ -136,7 +136,7 @@ class DefaultQubit:
         return run
 
     def exact(self, inputs: Inputs) -> Exact:
-        """Backpropagation through the broadcast circuit: the batch's values are independent."""
+        """Compile backpropagation through the broadcast circuit; values of the batch are independent."""
         jax, jnp = self._jax, self._jax.numpy
         probabilities = self._probabilities(inputs)
         scores = jnp.asarray(inputs.scores, "float32")

@@ -1,4 +1,4 @@
-"""The same work as a newcomer writes it with cirq and qsimcirq, and numpy."""
+"""The same work as a newcomer writes it, with cirq, qsimcirq and numpy."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from qhn_core.circuits.divergences import kernel_at_one
 
 
 def mean_selbo(inputs: Inputs, drawn: Index) -> Float:
-    """Eq. (22) of each row of samples (batch, shots), with matrix products, as numpy does it fastest."""
+    """Estimate eq. (22) for each row of samples (batch, shots), by matrix products, numpy's fastest way."""
     bits, shots = inputs.all_bits.astype(np.float32), inputs.shots
     log_e = np.log(kernel_at_one(inputs.config.h))
     prior = bits[inputs.prior]
@@ -47,11 +47,11 @@ class PlainCirq:
     def _probabilities(self, inputs: Inputs, circuit: cirq.Circuit, angles: Float) -> Float:
         qubits = cirq.LineQubit.range(inputs.n_qubits)
         found = self._simulator.simulate(circuit, parameter_resolver(angles), qubit_order=qubits)
-        q: Float = np.abs(np.asarray(found.final_state_vector, dtype=complex)) ** 2
+        q = np.abs(np.asarray(found.final_state_vector, dtype=complex)) ** 2
         return q / q.sum()
 
     def sampled(self, inputs: Inputs) -> Sampled:
-        """numpy's choice from the probabilities."""
+        """Prepare numpy's choice from the probabilities."""
         circuit = brickwork_circuit(inputs.n_qubits, inputs.n_layers)
 
         def run(seed: int) -> Any:
@@ -62,7 +62,7 @@ class PlainCirq:
         return run
 
     def exact(self, inputs: Inputs) -> Exact:
-        """sum_s (dF/dq_s) (q+ - q-) / 2 for every angle."""
+        """Prepare sum_s (dF/dq_s) (q+ - q-) / 2 for every angle, one circuit at a time."""
         circuit = brickwork_circuit(inputs.n_qubits, inputs.n_layers)
         strength, constant = inputs.elbo.regularization, inputs.n_qubits * np.log(2)
 

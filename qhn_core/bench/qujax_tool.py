@@ -10,7 +10,7 @@ from qhn_core.circuits.divergences import kernel_at_one
 
 
 class Qujax:
-    """Every function is compiled before it is timed; a timed call ends when its numbers are there."""
+    """qujax under JAX. Functions are compiled before they are timed; a timed call ends with its numbers."""
 
     name = "qujax"
     own_prior = False
@@ -29,7 +29,7 @@ class Qujax:
         )
 
     def _state_of(self, inputs: Inputs) -> Any:
-        """params (L * 2 * n,), in units of pi as qujax wants them -> state tensor."""
+        """Return the function from params (L * 2 * n,), in qujax's units of π, to the state tensor."""
         n = inputs.n_qubits
         gates: list[str] = []
         qubits: list[list[int]] = []
@@ -49,7 +49,7 @@ class Qujax:
         return self._jax.numpy.asarray(inputs.angles.reshape(inputs.batch, -1) / np.pi, dtype="float32")
 
     def sampled(self, inputs: Inputs) -> Sampled:
-        """Bits as floats and a matrix product for the Hamming distances, as JAX does it fastest."""
+        """Prepare bits as floats, with Hamming distances by a matrix product, JAX's fastest way."""
         jax, jnp = self._jax, self._jax.numpy
         state_of, sample = self._state_of(inputs), self._qujax.sample_integers
         scores, bits = jnp.asarray(inputs.scores, "float32"), jnp.asarray(inputs.all_bits, "float32")
@@ -77,7 +77,7 @@ class Qujax:
         return run
 
     def exact(self, inputs: Inputs) -> Exact:
-        """value_and_grad of the ELBO, through the state tensor."""
+        """Compile value_and_grad of the ELBO, through the state tensor."""
         jax, jnp = self._jax, self._jax.numpy
         state_of = self._state_of(inputs)
         scores = jnp.asarray(inputs.scores, "float32")

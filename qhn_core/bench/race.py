@@ -1,4 +1,4 @@
-"""The race: each tool is checked, then all are timed in turn, and medians are compared."""
+"""The race: check each tool, time all in turn, and compare medians."""
 
 import statistics
 import time
@@ -23,17 +23,17 @@ TOOLS: dict[str, Callable[[], Tool]] = {
     "cirq": PlainCirq,
 }
 BATCHES = {"qhn": (8,), "qujax": (8, 56), "default.qubit": (8, 56), "lightning": (2,), "cirq": (2,)}
-"""Circuits a call; of several, the faster counts."""
+"""Circuits per call; if there are several numbers, the fastest counts."""
 CHECK_STRENGTH = 1e4
-"""λ of the check of sampled estimates: large, so that a wrong MMD² would show beside the likelihood."""
+"""λ for the check of sampled estimates, large so that a wrong MMD² shows beside the likelihood."""
 CHECK_CALLS = 40
 LEAST_SECONDS = 0.1
-"""A timing repeats its call for at least so long."""
+"""A timing repeats its call for at least this long."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One tool on one work. Milliseconds are per evaluation, or per seed; median, least and most."""
+    """The result of one tool on one work, in milliseconds per evaluation or per seed."""
 
     work: str
     n_qubits: int
@@ -41,18 +41,21 @@ class Line:
     tool: str
     batch: int
     check: str
-    """How far its answers are from the reference."""
+    """The distance of its answers from the reference, in words."""
     median_ms: float
     least_ms: float
     most_ms: float
 
 
 class WrongAnswerError(ArithmeticError):
-    """A tool's answer differs from the reference: it is not timed."""
+    """A tool's answer differs from the reference, so it is not timed."""
 
 
 def check_sampled(tool: Tool, inputs: Inputs) -> str:
-    """Hold the mean of repeated estimates against its exact expectation, by Cirq's simulator."""
+    """Check the mean of repeated estimates against its exact expectation from Cirq's simulator.
+
+    Returns the distance in words; raises WrongAnswerError beyond six standard errors.
+    """
     strong = Inputs(inputs.n_hidden, inputs.n_layers, 8, CHECK_STRENGTH)
     run = tool.sampled(strong)
     found = np.array([run(seed) for seed in range(CHECK_CALLS)])
@@ -65,7 +68,10 @@ def check_sampled(tool: Tool, inputs: Inputs) -> str:
 
 
 def check_exact(tool: Tool, inputs: Inputs) -> str:
-    """Hold the first circuit's value and gradient against those from Cirq's own simulator."""
+    """Check the first circuit's value and gradient against those from Cirq's simulator.
+
+    Returns the distance in words; raises WrongAnswerError from one part in a thousand on.
+    """
     values, gradients = tool.exact(inputs)()
     wanted, slopes = expected_elbo(inputs)
     worst = max(
@@ -77,7 +83,7 @@ def check_exact(tool: Tool, inputs: Inputs) -> str:
 
 
 def _seconds(call: Callable[[], Any]) -> float:
-    """Time of one call, from as many as fill LEAST_SECONDS."""
+    """Time one call, as the mean of as many calls as fill LEAST_SECONDS."""
     started, count = time.perf_counter(), 0
     while (spent := time.perf_counter() - started) < LEAST_SECONDS or not count:
         call()
@@ -85,68 +91,78 @@ def _seconds(call: Callable[[], Any]) -> float:
     return spent / count
 
 
-def _calls(name: str, tool: Tool, work: str, inputs: Inputs) -> tuple[Callable[[], Any], int]:
-    """What is timed, warmed up, and how many units it does."""
+@dataclass(frozen=True)
+class _Entry:
+    """One tool on one batch, checked and warmed up: a call that is ready to be timed."""
+
+    tool: str
+    batch: int
+    check: str
+    call: Callable[[], Any]
+    units: int
+    """Evaluations, or seeds, that a call computes."""
+
+    def line(self, work: str, inputs: Inputs, milliseconds: Sequence[float]) -> Line:
+        """The result of this entry's timings, each per unit."""
+        times = (statistics.median(milliseconds), min(milliseconds), max(milliseconds))
+        return Line(work, inputs.n_qubits, inputs.n_layers, self.tool, self.batch, self.check, *times)
+
+
+def _entry(name: str, tool: Tool, work: str, inputs: Inputs, check: str) -> _Entry:
+    """Compile and warm up a tool for one work."""
     if work == "exact ELBO":
         run = tool.exact(inputs)
         run()
-        return run, inputs.batch
+        return _Entry(name, inputs.batch, check, run, inputs.batch)
     if name == "qhn":
         epochs = Epochs(inputs)
         epochs.run()
-        return epochs.run, epochs.evaluations
+        return _Entry(name, inputs.batch, check, epochs.run, epochs.evaluations)
     sampled = tool.sampled(inputs)
     sampled(0)
-    return lambda: sampled(1), inputs.batch
+    return _Entry(name, inputs.batch, check, lambda: sampled(1), inputs.batch)
 
 
 def race(work: str, n_hidden: int, n_layers: int, tools: dict[str, Tool], repeats: int) -> Iterator[Line]:
     """Check and time all tools on one work: "sampled SELBO" (per evaluation) or "exact ELBO" (per seed).
 
-    Timings of the tools alternate, so that what else the machine does meets all of them.
+    Timings of the tools alternate, so that other load on the machine meets all of them. Of a tool's
+    batches only the fastest gets a line. Raises WrongAnswerError for a tool whose answer is off.
     """
-    ready: list[tuple[str, int, str, Callable[[], Any], int]] = []
+    sampled = work == "sampled SELBO"
+    entries = []
     for name, tool in tools.items():
-        with warnings.catch_warnings(action="ignore"):  # JAX on double precision it does not use
-            smallest = Inputs(n_hidden, n_layers, min(BATCHES[name]))
-            check = check_sampled if work == "sampled SELBO" else check_exact
-            answer = check(tool, smallest)
-            for batch in BATCHES[name] if work == "sampled SELBO" else BATCHES[name][:1]:
-                call, units = _calls(name, tool, work, Inputs(n_hidden, n_layers, batch))
-                ready.append((name, batch, answer, call, units))
-    times: list[list[float]] = [[] for _ in ready]
+        with warnings.catch_warnings(action="ignore"):  # JAX warns of double precision that it does not use
+            check = check_sampled if sampled else check_exact
+            answer = check(tool, Inputs(n_hidden, n_layers, min(BATCHES[name])))
+            for batch in BATCHES[name] if sampled else BATCHES[name][:1]:
+                entries.append(_entry(name, tool, work, Inputs(n_hidden, n_layers, batch), answer))
+    times: list[list[float]] = [[] for _ in entries]
     for _ in range(repeats):
-        for place, (_, _, _, call, units) in enumerate(ready):
-            times[place].append(1e3 * _seconds(call) / units)
+        for entry, spent in zip(entries, times, strict=True):
+            spent.append(1e3 * _seconds(entry.call) / entry.units)
     best: dict[str, Line] = {}
-    for (name, batch, answer, _, _), spent in zip(ready, times, strict=True):
-        line = Line(
-            work,
-            4 * n_hidden + 2,
-            n_layers,
-            name,
-            batch,
-            answer,
-            statistics.median(spent),
-            min(spent),
-            max(spent),
-        )
-        if name not in best or line.median_ms < best[name].median_ms:
-            best[name] = line
+    for entry, spent in zip(entries, times, strict=True):
+        line = entry.line(work, Inputs(n_hidden, n_layers, entry.batch), spent)
+        if entry.tool not in best or line.median_ms < best[entry.tool].median_ms:
+            best[entry.tool] = line
     yield from best.values()
 
 
 def installed(names: Sequence[str]) -> tuple[dict[str, Tool], list[str]]:
-    """(the tools that can be used, a line for each that is missing and how to install it)."""
+    """Look up tools by name: (those that are installed, a line per missing one with how to install it).
+
+    Raises ValueError for an unknown name.
+    """
     tools: dict[str, Tool] = {}
     missing = []
     for name in names:
         if name not in TOOLS:
-            raise ValueError(f"tools={name!r}: allowed are {', '.join(map(repr, TOOLS))}")
+            raise ValueError(f"tools={name!r}: must be of {', '.join(map(repr, TOOLS))}")
         try:
             tools[name] = TOOLS[name]()
         except MissingToolError as error:
             missing.append(
-                f"{name} is not installed: {error}, or all peers: pip install 'qhn-explorer[bench]'"
+                f"{name} is not installed: {error}. For all peers: pip install 'qhn-explorer[bench]'"
             )
     return tools, missing

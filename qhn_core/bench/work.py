@@ -1,4 +1,4 @@
-"""What every tool is given, and what it has to answer: the same inputs, checked before any timing."""
+"""The work of the race: the inputs that every tool gets, and the answers that it must give."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Inputs:
 
     @property
     def n_qubits(self) -> int:
-        """Bits of the network."""
+        """Number of bits of the network."""
         return self.config.n_qubits
 
     @property
@@ -60,7 +60,7 @@ class Inputs:
 
     @cached_property
     def scores(self) -> Float:
-        """Training log-likelihood of every network (2**n,), nats: given to every tool ready-made."""
+        """Training log-likelihood of every network (2**n,), nats; every tool gets it ready-made."""
         return log_likelihoods(self.config, score_table(self.config))
 
     @cached_property
@@ -75,9 +75,9 @@ class Inputs:
 
 
 def expected_selbo(inputs: Inputs, own_prior: bool) -> Float:
-    """What the sampled SELBO is on average (batch,); exact, from Cirq's q.
+    """Compute the expectation of the sampled SELBO (batch,), exactly, from Cirq's q.
 
-    own_prior: for samples of the prior that are drawn each time, or for `inputs.prior`.
+    own_prior: True if each estimate draws its own samples of the prior, False if all use `inputs.prior`.
     """
     q = CirqReference().probabilities(inputs.angles)
     h, prior, m = inputs.config.h, inputs.prior, inputs.shots
@@ -89,13 +89,12 @@ def expected_selbo(inputs: Inputs, own_prior: bool) -> Float:
         of_prior = (table[distance.sum(axis=2)].sum() - m) / (m * (m - 1))
         smoothed = smooth(q, h)
         mmd_squared = (q * smoothed).sum(axis=1) + of_prior - 2 * smoothed[:, prior].mean(axis=1)
-    expected: Float = q @ inputs.scores - inputs.strength * mmd_squared
-    return expected
+    return q @ inputs.scores - inputs.strength * mmd_squared
 
 
 @lru_cache(maxsize=8)
 def expected_elbo(inputs: Inputs) -> tuple[float, Float]:
-    """The ELBO of the first circuit and its gradient (L, 2, n): the chain rule, over q from Cirq."""
+    """Compute the first circuit's ELBO and gradient (L, 2, n), by the chain rule over q from Cirq."""
     angles = inputs.angles[0]
     circuits = np.concatenate([angles[None], shifted_angles(angles[None])[0].reshape(-1, *angles.shape)])
     q, *shifted = CirqReference().probabilities(circuits)
@@ -113,20 +112,20 @@ Exact = Callable[[], tuple[Float, Float]]
 
 
 class Tool(Protocol):
-    """A way to do the work: this package, or a peer. Both methods prepare and compile; calls are timed."""
+    """This package or a peer. Both methods prepare and compile; the calls that they return are timed."""
 
     name: str
     settings: str
-    """Version, precision, and how it is used."""
+    """Version, precision, and manner of use."""
     own_prior: bool
-    """Whether it draws samples of the prior for every estimate, or takes `Inputs.prior`."""
+    """True if it draws samples of the prior for every estimate, False if it takes `Inputs.prior`."""
 
     def sampled(self, inputs: Inputs) -> Sampled:
-        """Simulate, sample `shots` bitstrings, look up their likelihood, estimate MMD² by eq. (21)."""
+        """Prepare to simulate, sample `shots` bitstrings, look up likelihoods, and estimate eq. (21)."""
         ...
 
     def exact(self, inputs: Inputs) -> Exact:
-        """Value and gradient of the ELBO, without sampling."""
+        """Prepare value and gradient of the ELBO, without sampling."""
         ...
 
 

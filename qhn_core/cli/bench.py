@@ -10,11 +10,12 @@ from typing import Any
 
 from qhn_core.bench import growth, growth_report
 from qhn_core.bench.race import TOOLS, Line, installed, race
+from qhn_core.cli.outputs import check_file
 from qhn_core.versions import __version__
 
 TEXT = (
-    "Time the same work here and by every installed peer, in one run; answers are compared before times. "
-    "Compilation is not counted."
+    "Time the same work by this package and by every installed peer, in one run. Answers are compared "
+    "before times; compilation does not count."
 )
 UNITS = {"sampled SELBO": "evaluation", "exact ELBO": "seed"}
 
@@ -28,42 +29,44 @@ def add_command(commands: Any) -> None:
         type=lambda text: text.split(","),
         default=list(TOOLS),
         metavar="A,B",
-        help=f"only these (default: {','.join(TOOLS)})",
+        help=f"tools to time (default: {','.join(TOOLS)})",
     )
     parser.add_argument(
         "--layers",
         type=lambda text: [int(part) for part in text.split(",")],
         default=[1, 2, 3],
         metavar="L,L",
-        help="depths (default: 1,2,3)",
+        help="numbers of layers (default: 1,2,3)",
     )
     parser.add_argument(
         "--works",
         type=lambda text: text.split(","),
         default=list(UNITS),
         metavar="A,B",
-        help=f"only these (default: {','.join(UNITS)})",
+        help=f"works to time (default: {','.join(UNITS)})",
     )
-    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="timings (default: 7)")
+    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="timings per tool (default: 7)")
     parser.add_argument(
         "--growth",
         type=Path,
         metavar="FILE.html",
-        help="instead: time this package alone against qubits and layers, 2 to 4 minutes, and draw it "
-        "here; of the other options only --json counts",
+        help="instead, time this package alone against qubits and layers, which takes 2 to 4 minutes, and "
+        "draw the times into this file; of the other options only --json has an effect",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all timings here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all timings into this file")
 
 
 def run_bench(arguments: argparse.Namespace) -> int:
     """`qhn bench`: 0 = done, 2 = bad input."""
+    check_file("growth", arguments.growth)
+    check_file("json", arguments.json)
     if arguments.growth is not None:
         return _grow(arguments.growth, arguments.json)
     if unknown := [work for work in arguments.works if work not in UNITS]:
-        raise ValueError(f"works={unknown[0]!r}: allowed are {', '.join(map(repr, UNITS))}")
+        raise ValueError(f"works={unknown[0]!r}: must be of {', '.join(map(repr, UNITS))}")
     for name, value in (("layers", min(arguments.layers)), ("repeats", arguments.repeats)):
         if value < 1:
-            raise ValueError(f"{name}={value}: needed is a whole number, 1 or more")
+            raise ValueError(f"{name}={value}: must be a whole number, 1 or more")
     tools, missing = installed(arguments.tools)
     for tool in tools.values():
         print(f"{tool.name}: {tool.settings}")
@@ -80,7 +83,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
 
 
 def _show(found: Iterable[Line]) -> list[Line]:
-    """Print the lines of one work; ratios are to this package's median."""
+    """Print the lines of one work, with ratios to this package's median, and return them."""
     lines = list(found)
     ours = next((line.median_ms for line in lines if line.tool == "qhn"), None)
     for line in lines:
@@ -95,14 +98,11 @@ def _show(found: Iterable[Line]) -> list[Line]:
 
 
 def _write_json(file: Path, rows: Sequence[Line | growth.Point]) -> None:
-    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
 
 
 def _grow(html: Path, json_file: Path | None) -> int:
-    """`qhn bench --growth`: a line as each point is done, then the exponents."""
-    for option, file in (("growth", html), ("json", json_file)):  # now, not after minutes
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            raise ValueError(f"{option}={str(file)!r}: needed is a file in a folder that exists")
+    """`qhn bench --growth`: print a line as each point is measured, then the exponents."""
     machine = f"qhn_core {__version__}, {os.cpu_count()} cores"
     print(machine, *growth.TEXT, "", sep="\n", flush=True)
     points = []
@@ -110,7 +110,7 @@ def _grow(html: Path, json_file: Path | None) -> int:
         points.append(point)
         print(point.in_words(), flush=True)
     print("", *growth_report.slopes(points), sep="\n")
-    html.write_text(growth_report.page(points, machine))
+    html.write_text(growth_report.page(points, machine), encoding="utf-8")
     if json_file is not None:
         _write_json(json_file, points)
     return 0

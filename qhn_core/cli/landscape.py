@@ -17,6 +17,7 @@ from qhn_core.cli.options import (
     given_config,
     given_plane,
 )
+from qhn_core.cli.outputs import check_file
 from qhn_core.cli.train import train_with_progress
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.figures.landscape_page import caption, landscape_html, view_data
@@ -28,7 +29,7 @@ from qhn_core.storage.runs import RunStore
 from qhn_core.storage.scan_file import save_scan
 from qhn_core.storage.scans import scan_with_store
 
-TEXT = "Train, scan a plane through the best seed's theta*, and say how rough each surface is."
+TEXT = "Train, scan a plane through theta* of the best seed, and measure how rough each surface is."
 
 
 def add_command(commands: Any) -> None:
@@ -47,37 +48,42 @@ def run_landscape(arguments: argparse.Namespace) -> int:
     """`qhn landscape`: the same scan, and the same page, as the dashboard's."""
     config = given_config(arguments)
     landscape_config = given_plane(arguments)
+    for option in ("html", "npz", "csv"):
+        check_file(option, getattr(arguments, option))
     result = train_with_progress(config)
     best = int(result.state.best_objective.argmax())
     scan = _scan_with_progress(config, landscape_config, result.best_angles[best], best)
+    _report(arguments, scan, best)  # before it is written: a disk may be full
     if arguments.html is not None:
         data = view_data(scan, Objective.of(config), caption(scan, best))
-        arguments.html.write_text(landscape_html(data))
+        arguments.html.write_text(landscape_html(data), encoding="utf-8")
     if arguments.npz is not None:
         save_scan(arguments.npz, scan)
     if arguments.csv is not None:
         scan_table(scan).to_csv(arguments.csv, index=False)
+    return 0
+
+
+def _report(arguments: argparse.Namespace, scan: LandscapeScan, seed: int) -> None:
     table = roughness_table(scan)
     if arguments.json:
         report = {
-            "config": config.model_dump(),
-            "landscape_config": landscape_config.model_dump(),
-            "seed": best,
+            "config": scan.config.model_dump(),
+            "landscape_config": scan.landscape_config.model_dump(),
+            "seed": seed,
             "directions": list(scan.plane.labels),
             "roughness": table.to_dict(),
         }
         print(json.dumps(report, allow_nan=False))
     else:
-        print(
-            f"{caption(scan, best)}\n{scan.plane.labels[0]}; {scan.plane.labels[1]}\n\n{table.to_string()}"
-        )
-    return 0
+        first, second = scan.plane.labels
+        print(f"{caption(scan, seed)}\n{first}; {second}\n\n{table.to_string()}")
 
 
 def _scan_with_progress(
     config: RunConfig, landscape_config: LandscapeConfig, angles: Float, seed_row: int
 ) -> LandscapeScan:
-    """The scan, from the store as far as it is there; stopped, it goes on there the next time."""
+    """Scan what the store does not have yet; a scan that is stopped goes on from there the next time."""
 
     def report(problem: str) -> None:
         print(f"qhn landscape: {problem}", file=sys.stderr)

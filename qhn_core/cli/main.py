@@ -1,10 +1,22 @@
-"""The `qhn` command: the same functions as the dashboard and the notebook, and the same numbers."""
+"""The `qhn` command: the functions, and so the numbers, of the dashboard and of notebooks."""
 
 import argparse
+import io
 import os
 import sys
 
-from qhn_core.cli import BAD_INPUT, FAILED, INTERRUPTED, landscape, runs, simulators, study, sweep, train
+from qhn_core.cli import (
+    BAD_INPUT,
+    FAILED,
+    INTERRUPTED,
+    dashboard,
+    landscape,
+    runs,
+    simulators,
+    study,
+    sweep,
+    train,
+)
 from qhn_core.cli.bench import add_command as add_bench
 from qhn_core.cli.reproduce import add_command as add_reproduce
 from qhn_core.config import explain
@@ -12,12 +24,12 @@ from qhn_core.storage.database import StoreError
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of `qhn` and its subcommands."""
+    """Build the parser of `qhn` and its subcommands."""
     parser = argparse.ArgumentParser(
         prog="qhn", description="Train quantum hypernetworks and look at their loss landscapes."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, sweep, runs, landscape, study):
+    for command in (dashboard, train, sweep, runs, landscape, study):
         command.add_command(commands)
     add_reproduce(commands)
     add_bench(commands)
@@ -26,12 +38,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
-    arguments = build_parser().parse_args(argv)
+    """Run a command line, by default this process's own, and return the exit code."""
+    _replace_what_can_not_be_shown()
+    parser = build_parser()
+    arguments, further = parser.parse_known_args(argv)
+    if further and arguments.command != "dashboard":
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    arguments.further = further
     try:
-        code: int = arguments.run_command(arguments)
+        return arguments.run_command(arguments)
     except (ValueError, OSError, StoreError) as error:
-        if isinstance(error, BrokenPipeError):  # the reader of our output has gone
+        if isinstance(error, BrokenPipeError):  # the reader of standard output has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         text = explain(error) if isinstance(error, ValueError) else str(error)
@@ -40,7 +57,13 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nqhn: stopped", file=sys.stderr)
         return INTERRUPTED
-    return code
+
+
+def _replace_what_can_not_be_shown() -> None:
+    """Let a terminal that has no λ in its encoding show a question mark instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Options that several subcommands share: the fields of a run and of a plane, made from their models."""
+"""Options that several subcommands share, made from the fields of `RunConfig` and `LandscapeConfig`."""
 
 import argparse
 from typing import get_args
@@ -9,21 +9,21 @@ from qhn_core.config import LandscapeConfig, RunConfig
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
-    """`--json`."""
+    """Add `--json`."""
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON object, alone, on standard output"
+        "--json", action="store_true", help="print one JSON object and nothing else on standard output"
     )
 
 
 def add_config_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
-    """An option for each field of a run; several: it takes values separated by commas."""
+    """Add an option for each field of a run; several: an option takes values separated by commas."""
     for name, field in RunConfig.model_fields.items():
         metavar = _metavar(field) + (",..." if several else "")
         parser.add_argument("--" + name.replace("_", "-"), metavar=metavar, help=_help(name, field))
 
 
 def add_plane_options(parser: argparse.ArgumentParser) -> None:
-    """An option for each field of a plane."""
+    """Add an option for each field of a plane."""
     for name, field in LandscapeConfig.model_fields.items():
         if name != "gates":
             option = "--plane-seed" if name == "seed" else "--" + name
@@ -32,12 +32,12 @@ def add_plane_options(parser: argparse.ArgumentParser) -> None:
 
 
 def given_config(arguments: argparse.Namespace) -> RunConfig:
-    """The config of the options that were used."""
+    """Make the config of the options that were used."""
     return RunConfig(**{name: _value(name, text) for name, text in _given(arguments).items()})
 
 
 def given_grid(arguments: argparse.Namespace, **defaults: str) -> dict[str, list[str | None]]:
-    """The values of each config option that was used, or has a default here; see `sweep.grid`."""
+    """Collect the values of each config option that was used or has a default here, for `sweep.grid`."""
     return {
         name: [_value(name, part) for part in text.split(",")]
         for name, text in (defaults | _given(arguments)).items()
@@ -45,7 +45,7 @@ def given_grid(arguments: argparse.Namespace, **defaults: str) -> dict[str, list
 
 
 def given_plane(arguments: argparse.Namespace, **defaults: str) -> LandscapeConfig:
-    """The plane of the options that were used, over these defaults."""
+    """Make the plane of the options that were used, and of these defaults for the others."""
     given = {name: getattr(arguments, f"plane_{name}", None) for name in LandscapeConfig.model_fields}
     return LandscapeConfig(
         **{**defaults, **{name: text for name, text in given.items() if text is not None}}
@@ -53,7 +53,7 @@ def given_plane(arguments: argparse.Namespace, **defaults: str) -> LandscapeConf
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, str]:
-    """The config options that were used, as text."""
+    """Collect the config options that were used, as text."""
     texts = {name: getattr(arguments, name) for name in RunConfig.model_fields}
     return {name: text for name, text in texts.items() if text is not None}
 

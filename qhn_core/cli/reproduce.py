@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from qhn_core.cli.outputs import check_folder
 from qhn_core.jobs.workers import choose_workers
 from qhn_core.paper.conventions import BEYOND, DATASETS, GRADIENTS, LIKELIHOODS, paper_base
 from qhn_core.paper.published import TABLES
@@ -18,8 +19,8 @@ from qhn_core.paper.tables import orderings, readings
 from qhn_core.storage.runs import RunStore
 
 TEXT = (
-    "Run Section IV of the paper under every convention that it leaves open, and lay ours beside the "
-    "published numbers. Run it again and only what is missing is computed."
+    "Run Section IV of the paper under every convention that it leaves open, and print our results beside "
+    "the published numbers. Run it again to compute only what is missing."
 )
 
 
@@ -28,31 +29,39 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("reproduce", help=TEXT, description=TEXT)
     parser.set_defaults(run_command=run_reproduce)
     base = paper_base()
-    parser.add_argument("--seeds", metavar="N", help=f"initialisations (default: {base.n_seeds})")
-    parser.add_argument("--epochs", metavar="N", help=f"epochs (default: {base.epochs})")
+    parser.add_argument("--seeds", metavar="N", help=f"number of initialisations (default: {base.n_seeds})")
+    parser.add_argument("--epochs", metavar="N", help=f"number of epochs (default: {base.epochs})")
     parser.add_argument("--seed", metavar="N", help=f"seed of angles and samples (default: {base.seed})")
     for name, values in (("datasets", DATASETS), ("gradients", GRADIENTS), ("likelihoods", LIKELIHOODS)):
-        text = f"only these, separated by commas (default: {','.join(values)})"
+        text = f"{name} to run, separated by commas (default: {','.join(values)})"
         parser.add_argument(f"--{name}", type=_list, default=values, metavar="A,B", help=text)
     parser.add_argument(
         "--beyond",
         type=_list,
         default=(),
         metavar="A,B",
-        help=f"what the paper does not vary: {','.join(BEYOND)}, or all",
+        help=f"also vary what the paper does not: {','.join(BEYOND)}, or all",
     )
     parser.add_argument(
         "--beyond-seeds",
         type=int,
         default=20,
         metavar="N",
-        help="initialisations of those (default: 20); a quarter of them at 10,000 shots, and for ELBO by "
-        "algorithm-1 with 2 layers or more, which cost ten times as much",
+        help="number of initialisations beyond the paper (default: 20). Runs that cost ten times as much, "
+        "those with 10,000 shots and ELBO by algorithm-1 with 2 layers or more, have a quarter of it",
     )
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:8786")
-    parser.add_argument("--workers", type=int, metavar="N", help="local processes (default: cores - 1)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the results and report.html here")
-    parser.add_argument("--ship", type=Path, metavar="FOLDER", help="write the results alone here")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="address of a Dask scheduler, tcp://host:8786"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="number of local processes (default: cores - 1)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write the results and report.html into this folder"
+    )
+    parser.add_argument(
+        "--ship", type=Path, metavar="FOLDER", help="write the results alone into this folder"
+    )
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -70,9 +79,8 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
         tuple(BEYOND) if arguments.beyond == ("all",) else arguments.beyond,
         arguments.beyond_seeds,
     )
-    folders = [folder for folder in (arguments.out, arguments.ship) if folder is not None]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)  # known before the training, not after it
+    check_folder("out", arguments.out)
+    check_folder("ship", arguments.ship)
     workers = choose_workers(arguments.scheduler, arguments.workers)
     with RunStore() as store, tqdm(unit="epoch", disable=None) as bar:
 
@@ -85,11 +93,12 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
         except FailedRunsError as error:
             print(f"qhn reproduce: {error}", file=sys.stderr)
             return 1
-    for folder in folders:
-        save_results(folder, results)
+    print(as_text(results))  # before it is written: a disk may be full
+    for folder in (arguments.out, arguments.ship):
+        if folder is not None:
+            save_results(folder, results)
     if arguments.out is not None:
-        (arguments.out / "report.html").write_text(report_html(results))
-    print(as_text(results))
+        (arguments.out / "report.html").write_text(report_html(results), encoding="utf-8")
     return 0
 
 
@@ -98,7 +107,7 @@ def _command() -> str:
 
 
 def as_text(results: PaperResults) -> str:
-    """Both tables under the three readings of `tables.readings`, every convention, and the cost."""
+    """Write both tables under the three choices of `tables.readings`, every convention, and the cost."""
     parts = []
     for name, conventions in readings(results).items():
         for score, number in TABLES.items():
@@ -107,7 +116,7 @@ def as_text(results: PaperResults) -> str:
     parts.append("How much of the published ordering appears, by convention\n")
     parts.append(orderings(results).to_string(index=False, float_format="{:.3f}".format) + "\n")
     parts.append(
-        _aligned([["", "ours", "published"], *cost_lines(results.about.cost, len(results.configs))])
+        _aligned([["", "ours", "published"], *cost_lines(results.provenance.cost, len(results.configs))])
     )
     return "\n".join(parts)
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qhn_core.cli.outputs import check_file
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.storage.runs import RunStore
 
@@ -22,9 +23,9 @@ def add_command(commands: Any) -> None:
 
 
 def run_runs(arguments: argparse.Namespace) -> int:
-    """`qhn runs`: what the store holds, in and out."""
+    """`qhn runs`: 0 = done, 2 = there is no such run."""
     if arguments.action != "list" and not arguments.run:
-        raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists them")
+        raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists the ids")
     with RunStore() as store:
         if arguments.action == "list":
             for run in store.runs():
@@ -41,7 +42,7 @@ def run_runs(arguments: argparse.Namespace) -> int:
 def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
     run = store.load(arguments.run)
     if run is None:
-        raise ValueError(f"run={arguments.run!r}: there is no such run; `qhn runs` lists them")
+        raise ValueError(f"run={arguments.run!r}: there is no such run; `qhn runs` lists all")
     if arguments.action == "delete":
         store.delete(arguments.run)
     elif run.state is None:
@@ -52,7 +53,8 @@ def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
     else:
         target = arguments.out or Path(f"{arguments.run}.zip")
         if target.exists():
-            raise ValueError(f"--out={target}: the file exists; choose another")
+            raise ValueError(f"out={str(target)!r}: the file exists; choose another")
+        check_file("out", target)
         about = (run.name, run.versions, run.created, run.updated, run.seconds)
         target.write_bytes(export_zip(run.config, run.rows, run.state, *about))
         print(target)

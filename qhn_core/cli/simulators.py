@@ -15,7 +15,7 @@ def add_command(commands: Any) -> None:
 
 
 def run_simulators(arguments: argparse.Namespace) -> int:
-    """`qhn simulators`: a line each."""
+    """`qhn simulators`: a line for each."""
     for simulator in available_simulators():
         print(f"{simulator.name:16} {'yes' if simulator.available else 'no':4} {simulator.why}")
     return 0

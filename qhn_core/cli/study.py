@@ -9,13 +9,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from qhn_core.cli.options import add_config_options, add_plane_options, given_grid, given_plane
+from qhn_core.cli.outputs import check_file
 from qhn_core.jobs.sweep import grid
 from qhn_core.landscape.smoothness import measure_planes, paired_differences, short_table
 
 TEXT = (
-    "Does regularisation smooth the landscape? Measure the roughness of MLE, ELBO and SELBO at several "
-    "λ and h on the same planes, one through the theta* of each seed (default: 20 seeds, random RY "
-    "planes), and compare. Any run option takes several values, separated by commas."
+    "Does regularisation smooth the landscape? Measure and compare the roughness of MLE, ELBO and SELBO at "
+    "several λ and h on the same planes, one through the theta* of each seed (default: 20 seeds, random "
+    "RY planes). Any run option takes several values, separated by commas."
 )
 
 
@@ -27,14 +28,16 @@ def add_command(commands: Any) -> None:
     add_plane_options(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write all comparisons as a table")
     parser.add_argument(
-        "--measured", type=Path, metavar="FILE", help="write what was measured on each plane"
+        "--measured", type=Path, metavar="FILE", help="write the measurements on each plane as a table"
     )
 
 
 def run_study(arguments: argparse.Namespace) -> int:
-    """`qhn study`: the comparisons, and a short table of those that say most."""
+    """`qhn study`: print a short table of the comparisons, and write all of them."""
     fields = given_grid(arguments, n_seeds="20")
     landscape_config = given_plane(arguments, plane="random-ry")
+    check_file("csv", arguments.csv)
+    check_file("measured", arguments.measured)
     measured, compared = [], []
     for config in tqdm(grid(fields), unit="run", disable=None):
         found = measure_planes(config, landscape_config)
@@ -42,14 +45,12 @@ def run_study(arguments: argparse.Namespace) -> int:
         measured.append(found.assign(run=words))
         compared.append(paired_differences(found).assign(run=words))
     table = pd.concat(compared, ignore_index=True)
+    plane = f"{landscape_config.plane}, ±{landscape_config.radius / math.pi:.3g}π"
+    for words, rows in table.groupby("run", sort=False):
+        print(f"{words}\nPlane: {plane}; MLE, and differences from it\n")
+        print(short_table(rows).to_string(), end="\n\n")
     if arguments.csv is not None:
         table.to_csv(arguments.csv, index=False)
     if arguments.measured is not None:
         pd.concat(measured, ignore_index=True).to_csv(arguments.measured, index=False)
-    for words, rows in table.groupby("run", sort=False):
-        print(
-            f"{words}\nPlane: {landscape_config.plane}, ±{landscape_config.radius / math.pi:.3g}π; "
-            "MLE, and differences from it\n"
-        )
-        print(short_table(rows).to_string(), end="\n\n")
     return 0

@@ -15,8 +15,8 @@ from qhn_core.jobs.workers import choose_workers
 from qhn_core.storage.runs import RunStore
 
 TEXT = (
-    "Train a grid: any option takes several values, separated by commas. Run it again and only what "
-    "is missing is computed."
+    "Train a grid: any option takes several values, separated by commas. Run it again to compute only "
+    "what is missing."
 )
 
 
@@ -25,8 +25,12 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("sweep", help=TEXT, description=TEXT)
     parser.set_defaults(run_command=run_sweep_command)
     add_config_options(parser, several=True)
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:8786")
-    parser.add_argument("--workers", type=int, metavar="N", help="local processes (default: cores - 1)")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="address of a Dask scheduler, tcp://host:8786"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="number of local processes (default: cores - 1)"
+    )
     add_json_option(parser)
 
 
@@ -45,8 +49,8 @@ def run_sweep_command(arguments: argparse.Namespace) -> int:
         print(f"qhn sweep: {message}", file=sys.stderr)
     table = sweep_table(jobs)
     if arguments.json:
-        ids = [job.id for job in jobs]
-        rows = json.loads(table.assign(run=ids).to_json(orient="records"))
+        rows = table.assign(run=[job.id for job in jobs]).astype(object)
+        rows = rows.where(rows.notna(), None).to_dict(orient="records")
         print(json.dumps({"runs": rows}, allow_nan=False))
     else:
         print(table.to_string(index=False, float_format="{:.4f}".format))

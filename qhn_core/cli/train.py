@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,9 @@ from tqdm import tqdm
 from qhn_core.circuits.simulators import get_simulator
 from qhn_core.cli import FAILED
 from qhn_core.cli.options import add_config_options, add_json_option, given_config
+from qhn_core.cli.outputs import check_folder
 from qhn_core.config import RunConfig
+from qhn_core.paper.cost import peak_memory_mb
 from qhn_core.storage.run_zip import save_run
 from qhn_core.training.history import Rows
 from qhn_core.training.loop import RunResult, train
@@ -27,36 +28,29 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("train", help=TEXT, description=TEXT)
     parser.set_defaults(run_command=run_train)
     add_config_options(parser)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write config, history and angles here")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write config, history and angles into this folder"
+    )
     add_json_option(parser)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
     """`qhn train`: 0 = done, 1 = all seeds diverged, 2 = bad input."""
     config = given_config(arguments)
-    if arguments.out is not None:
-        _check_folder(arguments.out)
+    if arguments.out is not None and (arguments.out / "config.json").exists():
+        raise ValueError(f"out={str(arguments.out)!r}: already holds a run; choose another folder")
+    check_folder("out", arguments.out)
     started = time.perf_counter()
     result = train_with_progress(config)
     wall_seconds = time.perf_counter() - started
+    _report(arguments, result, wall_seconds)  # before it is written: a disk may be full
     if arguments.out is not None:
         save_run(arguments.out, result)
-    _report(arguments, result, wall_seconds)
     return FAILED if result.state.diverged_at.all() else 0
 
 
-def _check_folder(folder: Path) -> None:
-    """Know before the training, not after it, whether a run can be written."""
-    if (folder / "config.json").exists():
-        raise ValueError(f"--out={folder}: already holds a run; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out={folder}: the folder can't be made ({error.strerror})") from error
-
-
 def train_with_progress(config: RunConfig) -> RunResult:
-    """`training.train` with a bar on standard error."""
+    """Train with a progress bar on standard error."""
     with tqdm(total=config.epochs, unit="epoch", disable=None) as bar:
 
         def show(state: TrainingState, rows: Rows) -> None:
@@ -81,7 +75,7 @@ def _report(arguments: argparse.Namespace, result: RunResult, wall_seconds: floa
         "hash": result.config.hash,
         "summary": summary.to_dict(orient="index"),
         "wall_seconds": wall_seconds,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_memory_mb(),
         "simulator": _where_circuits_ran(result.config),
         "warning": warning,
     }

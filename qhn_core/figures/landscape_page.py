@@ -2,19 +2,18 @@
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from plotly.offline import get_plotlyjs
 
+from qhn_core.assets import asset_text
 from qhn_core.bits import Float
 from qhn_core.landscape.gradient_field import GradientField, Rule
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.trajectories import TrainingPath
 from qhn_core.objectives.terms import Objective
 
-ASSETS = Path(__file__).parents[2] / "assets"
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -104,10 +103,7 @@ def caption(scan: LandscapeScan, seed: int) -> str:
 def landscape_html(data: dict[str, Any]) -> str:
     """Write the page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
     css, component = (
-        "\n".join(
-            (ASSETS / f"{part}.{kind}").read_text(encoding="utf-8") for part in ("plots", "landscape")
-        )
-        for kind in ("css", "js")
+        "\n".join(asset_text(f"{part}.{kind}") for part in ("plots", "landscape")) for kind in ("css", "js")
     )
     return PAGE % {
         "plotly": get_plotlyjs(),

@@ -16,24 +16,54 @@ significant bit of an index (Cirq's order).
 
 Numba keeps compiled code on disk, and compiles a function again when its own file changes, but not
 when that of a function it calls does. So the code is thrown away whenever any of these files changes.
+Without a folder that can be written, compiled code goes to a temporary one.
 """
 
+import atexit
+import os
+import shutil
+import sys
+import tempfile
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
+import numba
 from numba.core.dispatcher import Dispatcher
+
+
+def _find_a_folder_for_compiled_code() -> None:
+    """Give numba a temporary folder if it can write neither beside this file nor into the user's cache.
+
+    Processes that this one starts use the same folder, by the environment; it goes when this one ends.
+    """
+    try:
+        numba.njit(cache=True)(lambda: None)
+    except RuntimeError:  # numba found no place to write
+        text = "compiled code can't be kept here; the first run waits for the compiler"
+        try:
+            folder = tempfile.mkdtemp(prefix="qhn-compiled-")
+        except OSError:
+            Dispatcher.enable_caching = lambda self: None  # type: ignore[method-assign]
+        else:
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = folder
+            text += ". To keep it, set NUMBA_CACHE_DIR to a folder that can be written"
+        sys.stderr.write(f"qhn: {text}.\n")
+
+
+_find_a_folder_for_compiled_code()  # before the kernels are imported
 
 
 def forget_stale_code(folder: Path, digest: str) -> None:
     """Delete the compiled code in a folder unless it was made from sources with this digest."""
     stamp = folder / "kernels.sha256"
     try:
-        if stamp.exists() and stamp.read_text() == digest:
+        if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
             return
         for compiled in [*folder.glob("*.nbi"), *folder.glob("*.nbc")]:
             compiled.unlink(missing_ok=True)
-        stamp.write_text(digest)
+        stamp.write_text(digest, encoding="utf-8")
     except OSError:  # a folder that can't be written holds no code of ours either
         return
 

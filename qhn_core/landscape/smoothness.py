@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
-from scipy.stats import wilcoxon
 
 from qhn_core.bits import Float
+from qhn_core.comparisons import holm, paired
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape.roughness import MEASURES, roughness
 from qhn_core.landscape.scan import LandscapeScan
@@ -16,9 +15,9 @@ from qhn_core.landscape.scanner import scan_landscape
 from qhn_core.training.loop import train
 
 STRENGTHS = (0.01, 1.0, 10.0, 100.0)
-"""λ: those of Tables II and III, and one in between."""
+"""λ of Tables II and III, and one in between."""
 NARROW = 1.0
-"""A bandwidth h at which MMD² sees correlations of many bits; the config's sees little but single bits."""
+"""A bandwidth h at which MMD² sees correlations of many bits; at the default h, mostly single bits."""
 SURFACE = ["objective", "regularization", "bandwidth"]
 
 
@@ -29,15 +28,15 @@ def measure_planes(
     bandwidths: Sequence[float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """The roughness of MLE, and of ELBO and SELBO at every λ and h, around the theta* of every seed.
+    """Measure how rough MLE, and ELBO and SELBO at every λ and h, are around the theta* of every seed.
 
-    Each seed of the config is trained to its theta*, and has a plane of its own, whose seed is
-    landscape_config.seed + seed; one exact scan of it serves all surfaces, so differences between them
-    are paired. bandwidths:
-    default `NARROW` and the config's h. progress(done, total) counts planes.
+    Each seed of the config is trained to its theta* and gets a plane of its own, whose seed is
+    landscape_config.seed + seed. One exact scan of that plane serves all surfaces, so differences between
+    surfaces are paired. bandwidths: by default `NARROW` and the config's h. progress(done, total) counts
+    planes.
 
     Returns a row per seed and surface: seed, objective, regularization and bandwidth (NaN where the
-    objective has none), and the measures of `roughness`, each scaled by its surface's range.
+    objective has none), and the measures of `roughness`, each scaled by the range of its surface.
     """
     bandwidths = sorted({NARROW, config.h}) if bandwidths is None else bandwidths
     best = train(config).best_angles
@@ -67,12 +66,12 @@ def _surfaces(
 
 
 def paired_differences(measured: pd.DataFrame) -> pd.DataFrame:
-    """Each regularised surface of `measure_planes` against MLE's on the same planes.
+    """Compare each regularised surface of `measure_planes` with MLE's on the same planes.
 
-    A row per surface and measure: the means of MLE and of the surface; the mean difference (surface
-    minus MLE) with its 95 % confidence interval (Student's t); the share of planes where the surface's
-    is smaller and where it is larger; p of Wilcoxon's signed-rank test (two-sided), and the same by
-    Holm's method for all rows at once. Raises ValueError for fewer than 2 planes.
+    Returns a row per surface and measure: the means of MLE and of the surface; the mean difference
+    (surface minus MLE) with its 95 % confidence interval; the shares of planes where the surface's
+    measure is smaller and where it is larger; p of the signed-rank test (`comparisons.signed_rank_p`),
+    and p_holm, adjusted for all rows at once. Raises ValueError for fewer than 2 planes.
 
     >>> measured = pd.DataFrame({
     ...     "seed": [0, 1, 2] * 2, "objective": ["mle"] * 3 + ["elbo"] * 3,
@@ -95,13 +94,13 @@ def paired_differences(measured: pd.DataFrame) -> pd.DataFrame:
             named = dict(zip(SURFACE, surface, strict=True))
             rows.append({**named, "measure": name, **_compare(ours, theirs)})
     table = pd.DataFrame(rows)
-    return table.assign(p_holm=_holm(table.p.to_numpy()))
+    return table.assign(p_holm=holm(table.p.tolist()))
 
 
 def short_table(compared: pd.DataFrame) -> pd.DataFrame:
-    """A line per surface and a column per measure: the change against MLE's mean, in percent.
+    """Return a line per surface and a column per measure: the change against MLE's mean, in percent.
 
-    A star: p < 0.05 by Holm's method. The first line has MLE's means.
+    A star marks p < 0.05 after Holm's adjustment. The first line has MLE's means.
     """
 
     def cell(row: pd.Series) -> str:
@@ -119,26 +118,15 @@ def short_table(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compare(ours: Float, mle: Float) -> dict[str, float]:
-    """Paired comparison of one measure over the planes."""
-    difference = ours - mle
-    half = student.ppf(0.975, len(difference) - 1) * difference.std(ddof=1) / np.sqrt(len(difference))
-    moved = difference[difference != 0]
+    """Compare one measure over the planes, pair by pair."""
+    found = paired(ours, mle)
     return {
         "mle": mle.mean(),
         "mean": ours.mean(),
-        "difference": difference.mean(),
-        "low": difference.mean() - half,
-        "high": difference.mean() + half,
-        "smaller": (difference < 0).mean(),
-        "larger": (difference > 0).mean(),
-        "p": float(wilcoxon(moved).pvalue) if len(moved) else 1.0,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "smaller": (ours < mle).mean(),
+        "larger": (ours > mle).mean(),
+        "p": found.p_wilcoxon,
     }
-
-
-def _holm(p: Float) -> Float:
-    """Holm's step-down adjustment (Scandinavian Journal of Statistics 6, 1979)."""
-    order = np.argsort(p)
-    steps = p[order] * (len(p) - np.arange(len(p)))
-    out = np.empty_like(p)
-    out[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return out

@@ -1,6 +1,6 @@
-"""Section IV of the paper: run it, and lay ours beside the published numbers.
+"""Section IV of the paper: run it, and set our results beside the published numbers.
 
-`load_results()` reads what `qhn reproduce` wrote; the tables and figures are pure functions of that.
+`load_results()` reads the files that `qhn reproduce` wrote; tables and figures are pure functions of them.
 """
 
 from qhn_core.paper.beyond import beyond, beyond_contrasts, beyond_sentence, parts_run

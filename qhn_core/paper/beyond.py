@@ -1,4 +1,4 @@
-"""What the paper does not vary: the runs of each part of `study.BEYOND`, compared seed by seed."""
+"""Variations that the paper leaves out: the runs of each part of `conventions.BEYOND`, seed by seed."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,7 +8,7 @@ import pandas as pd
 
 from qhn_core.comparisons import holm
 from qhn_core.config import RunConfig
-from qhn_core.paper.conventions import BEYOND, GRADIENTS, method_of
+from qhn_core.paper.conventions import BEYOND, GRADIENTS, check_choice, method_of
 from qhn_core.paper.results import PaperResults
 from qhn_core.paper.tables import check_score, compare
 
@@ -18,7 +18,7 @@ REFERENCE: dict[str, dict[str, Any]] = {
     "layers": {"n_layers": 1},
     "shots": {"shots": None},
 }
-"""What the runs of each part are compared with: the same run, but for these fields."""
+"""Each run of a part is compared with the run that differs from it in these fields only."""
 REFERENCE_WORDS = {
     "strength": "λ = 0",
     "annealing": "the same λ held constant",
@@ -27,14 +27,14 @@ REFERENCE_WORDS = {
 }
 SCORE_WORDS = {"test_bce": "test BCE", "test_accuracy": "test accuracy"}
 LEVEL = 0.05
-"""Of Holm-adjusted p values that count as a difference."""
+"""Holm-adjusted p values below this count as a difference."""
 
 
 def beyond(results: PaperResults, part: str, network: str, score: str = "test_bce") -> pd.DataFrame:
-    """What the paper does not vary: one row per run of a part of `BEYOND`.
+    """Tabulate a score of each run of a part of `BEYOND`, with the runs of Section IV among them.
 
-    Columns: dataset, gradient, objective, the fields that the part varies, mean, std (ddof = 1), n.
-    The runs of Section IV at the same settings are among them.
+    network: how a trained circuit predicts, one of `NETWORKS`. Columns: dataset, gradient, objective, the
+    fields that the part varies, mean, std (ddof = 1), n. Raises ValueError for an unknown part.
     """
     rows = []
     for place, named in _runs(results, part):
@@ -46,11 +46,11 @@ def beyond(results: PaperResults, part: str, network: str, score: str = "test_bc
 def beyond_contrasts(
     results: PaperResults, part: str, network: str, score: str = "test_bce"
 ) -> pd.DataFrame:
-    """Each run of a part minus the run at `REFERENCE` that is else the same, paired by seed.
+    """Compare each run of a part with its partner at `REFERENCE`, seed by seed: run minus partner.
 
-    One row per run that has such a partner: the columns that name it in `beyond`, method (its name
-    with λ), those of `statistics.Paired`, and p_holm, the t test adjusted for all rows. Without rows
-    where the part was not run.
+    Returns one row per run that has a partner: the columns that name it in `beyond`, method (its name
+    with λ), those of `comparisons.Paired`, and p_holm, the t test adjusted for all rows. The table is
+    empty if the part was not run. Raises ValueError for an unknown part or score.
     """
     check_score(score)
     rows = []
@@ -62,12 +62,12 @@ def beyond_contrasts(
 
 
 def parts_run(results: PaperResults) -> list[str]:
-    """The parts of `BEYOND` that the results hold runs of, beside those of Section IV."""
+    """List the parts of `BEYOND` of which the results hold runs beyond Section IV."""
     return [part for part in BEYOND if any(_pairs(results, part))]
 
 
 def beyond_sentence(results: PaperResults, part: str, network: str, score: str = "test_bce") -> str:
-    """What a part found, over all datasets; empty where the part was not run."""
+    """Say in one sentence what a part found over all datasets; "" if the part was not run."""
     found = beyond_contrasts(results, part, network, score)
     if not len(found):
         return ""
@@ -101,7 +101,7 @@ def _in_words(row: "pd.Series[Any]", part: str) -> str:
 
 
 def _pairs(results: PaperResults, part: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """The runs of a part that have a partner at `REFERENCE`: (place, the partner's, fields of `_runs`)."""
+    """Yield the runs that have a partner at `REFERENCE`: (place, partner's place, fields of `_runs`)."""
     runs = list(_runs(results, part))
     places = {tuple(named.values()): place for place, named in runs}
     for place, named in runs:
@@ -111,11 +111,10 @@ def _pairs(results: PaperResults, part: str) -> Iterator[tuple[int, int, dict[st
 
 
 def _runs(results: PaperResults, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The runs of a part, Section IV's among them: (place in configs, the fields that tell it apart)."""
-    if part not in BEYOND:
-        raise ValueError(f"part={part!r}: allowed are {', '.join(map(repr, BEYOND))}")
+    """Yield the runs of a part, Section IV's included: (place in configs, the fields that identify it)."""
+    check_choice("part", part, BEYOND)
     fields = [f for f in BEYOND[part] if f != "objective"]
-    shared = _shared(results.about.paper[0])
+    shared = _shared(results.provenance.paper[0])
     for place, config in enumerate(results.configs):
         varied = {f: getattr(config, f) for f in fields}
         inside = config.objective in BEYOND[part]["objective"] and all(
@@ -129,7 +128,7 @@ def _runs(results: PaperResults, part: str) -> Iterator[tuple[int, dict[str, Any
 
 
 def _shared(config: RunConfig) -> dict[str, object]:
-    """The fields that parts beyond the paper may vary, and MLE's λ, which nothing reads, as 1."""
+    """Return the fields that parts may vary. MLE has no λ, so its λ counts as 1."""
     return {
         "n_layers": config.n_layers,
         "shots": config.shots,

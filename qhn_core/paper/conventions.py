@@ -1,7 +1,7 @@
-"""The runs of Section IV under every convention that the paper leaves open, and those beyond it."""
+"""The runs of Section IV under every convention that the paper leaves open, and runs beyond it."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ DATASETS = ("gaussian", "moons", "rings")
 GRADIENTS = ("algorithm-1", "chain-rule")
 LIKELIHOODS = ("sum", "mean")
 NETWORKS = ("last epoch", "average", "mixture", "most probable")
-"""How a trained circuit predicts; the rows of `evaluation.summarize`."""
+"""How a trained circuit predicts; the rows of `RunResult.summary`."""
 STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 BEYOND: dict[str, dict[str, Sequence[Any]]] = {
     "strength": {"objective": ("elbo", "selbo"), "regularization": STRENGTHS},
@@ -37,15 +37,22 @@ BEYOND: dict[str, dict[str, Sequence[Any]]] = {
         "shots": (10, 30, 100, 300, 1000, 3000, 10_000, None),
     },
 }
-"""What the paper does not vary: values of config fields, all combinations of each part."""
+"""Variations that the paper leaves out: a part is all combinations of these values of config fields."""
 COSTLY_SHARE = 4
-"""Costly runs beyond the paper take the seeds of the others divided by this."""
+"""Costly runs beyond the paper have this many times fewer seeds than the others."""
+
+
+def check_choice(field: str, value: str, allowed: Iterable[str]) -> None:
+    """Raise ValueError, which names the field and the choices, unless a value is one of them."""
+    if value not in allowed:
+        raise ValueError(f"{field}={value!r}: must be one of {', '.join(map(repr, allowed))}")
 
 
 def is_costly(config: RunConfig) -> bool:
-    """Whether a run takes some ten times as long as the others of its part.
+    """Tell whether a run takes some ten times as long as the others of its part.
 
-    So do 10,000 shots, and the exact KL of every shifted circuit, which Algorithm 1 needs from L = 2 on.
+    Runs with 10,000 shots do. So does ELBO by Algorithm 1 from L = 2 on, which needs the exact KL of every
+    shifted circuit.
 
     >>> is_costly(RunConfig(shots=3000)), is_costly(RunConfig(shots=10_000))
     (False, True)
@@ -56,7 +63,7 @@ def is_costly(config: RunConfig) -> bool:
 
 @dataclass(frozen=True)
 class Conventions:
-    """One reading of what the paper leaves open. Raises ValueError for a word that is not one.
+    """One choice of everything that the paper leaves open. Raises ValueError for an unknown word.
 
     >>> Conventions(mle_likelihood="mean").in_words()
     'algorithm-1, likelihood: mean for MLE, sum for the others, network: last epoch'
@@ -64,7 +71,7 @@ class Conventions:
 
     gradient: str = "algorithm-1"
     likelihood: str = "sum"
-    """Of ELBO and SELBO: summed or averaged over the training set."""
+    """The log-likelihood of ELBO and SELBO: summed or averaged over the training set."""
     mle_likelihood: str = "sum"
     network: str = "last epoch"
 
@@ -76,16 +83,14 @@ class Conventions:
             "network": NETWORKS,
         }
         for field, values in allowed.items():
-            if getattr(self, field) not in values:
-                names = ", ".join(map(repr, values))
-                raise ValueError(f"{field}={getattr(self, field)!r}: allowed are {names}")
+            check_choice(field, getattr(self, field), values)
 
     def likelihood_of(self, method: str) -> str:
-        """The likelihood that a method of `METHODS` is trained with."""
+        """Return the scale of the likelihood, "sum" or "mean", in the training of a method."""
         return self.mle_likelihood if method == "MLE" else self.likelihood
 
     def in_words(self) -> str:
-        """One line."""
+        """Describe the choice in one line."""
         same = self.likelihood == self.mle_likelihood
         scale = (
             self.likelihood if same else f"{self.mle_likelihood} for MLE, {self.likelihood} for the others"
@@ -96,23 +101,23 @@ class Conventions:
 def all_conventions(
     gradients: Sequence[str] = GRADIENTS, likelihoods: Sequence[str] = LIKELIHOODS
 ) -> list[Conventions]:
-    """Every combination; with the defaults, 32."""
+    """List every combination; 32 by default."""
     choices = itertools.product(gradients, likelihoods, likelihoods, NETWORKS)
     return [Conventions(*choice) for choice in choices]
 
 
 def method_config(base: RunConfig, method: str) -> RunConfig:
-    """`base` with a method's objective and λ.
+    """Return `base` with the objective and λ of a method of `METHODS`.
 
-    MLE takes the same steps by either gradient rule (the rule of parameter shifts is exact for
-    it), so it has one run for both.
+    MLE takes the same steps by either gradient rule, since the parameter-shift rule is exact for it. So
+    one run of MLE stands for both.
     """
     fields = METHODS[method] | ({"gradient": "chain-rule"} if method == "MLE" else {})
     return RunConfig(**{**base.model_dump(), "regularization": 1.0, **fields})
 
 
 def paper_base(**fields: Any) -> RunConfig:
-    """Table I and Section IV as a config: 100 seeds, unless `fields` say otherwise."""
+    """Return Table I and Section IV as a config; `fields` replace the paper's values."""
     known = {k: v for k, v in published().training.items() if k in RunConfig.model_fields}
     return RunConfig(**{**known, **fields})
 
@@ -123,9 +128,9 @@ def paper_configs(
     gradients: Sequence[str] = GRADIENTS,
     likelihoods: Sequence[str] = LIKELIHOODS,
 ) -> list[RunConfig]:
-    """Section IV: every dataset, method and convention of training, each different run once.
+    """List the runs of Section IV: every dataset, method and convention of training, each run once.
 
-    All share the config's seed, so seed i starts from the same angles in every one of them.
+    All share the seed of `base`, so seed i starts from the same angles in every run.
 
     >>> everything = paper_configs(paper_base())
     >>> len(everything), len(paper_configs(paper_base(), ["gaussian"], ["chain-rule"], ["sum"]))
@@ -144,13 +149,14 @@ def paper_configs(
 def beyond_configs(
     base: RunConfig, part: str, datasets: Sequence[str] = DATASETS, gradients: Sequence[str] = GRADIENTS
 ) -> list[RunConfig]:
-    """The runs of one part of `BEYOND`, with the likelihood summed.
+    """List the runs of one part of `BEYOND`, with the likelihood summed.
+
+    Raises ValueError for an unknown part.
 
     >>> [c.shots for c in beyond_configs(paper_base(), "shots", ["moons"], ["chain-rule"])[:3]]
     [10, 30, 100]
     """
-    if part not in BEYOND:
-        raise ValueError(f"beyond={part!r}: allowed are {', '.join(map(repr, BEYOND))}")
+    check_choice("beyond", part, BEYOND)
     fixed = {name: [value] for name, value in base.model_dump().items()}
     fixed |= {"dataset": list(datasets), "gradient": list(gradients), "likelihood": ["sum"]}
     configs = grid(fixed | {name: list(values) for name, values in BEYOND[part].items()})
@@ -159,7 +165,7 @@ def beyond_configs(
 
 
 def method_of(config: RunConfig) -> str:
-    """The name of a config's method, such as "SELBO λ=0.01".
+    """Name the method of a config.
 
     >>> method_of(RunConfig(objective="elbo", regularization=10))
     'ELBO λ=10'

@@ -1,40 +1,44 @@
 """What a command costs: wall and CPU seconds, memory, and energy where the machine reports it.
 
-CPU time and memory are read from /proc for this process and all its descendants, twice a second;
-where there is no /proc they are left out. Workers of a cluster are not descendants.
+CPU time and memory of this process and all its descendants are read twice a second. Workers of a
+cluster are no descendants, so they do not count.
 """
 
 import os
 import platform
 import shutil
 import subprocess
+import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import psutil
 from pydantic import BaseModel, ConfigDict
 
 PERIOD = 0.5
-PROC, POWERCAP = Path("/proc"), Path("/sys/class/powercap")
+CPU_INFO, POWERCAP = Path("/proc/cpuinfo"), Path("/sys/class/powercap")
+"""Linux only; elsewhere they are missing, and so is what they would tell."""
 
 
 class Cost(BaseModel):
-    """Of one command; None is what this machine does not tell."""
+    """The cost of one command. None stands for what this machine does not report."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     wall_seconds: float
     cpu_seconds: float | None
     peak_memory_mb: float | None
-    """The largest sum of proportional set sizes of all processes (shared pages count once), MB."""
+    """The largest sum over all processes, MB. On Linux, pages that processes share count once."""
     energy_joules: float | None
     energy_source: str = ""
     machine: str = ""
 
 
 class Meter:
-    """Measures what happens inside a `with` block, this process and its descendants together.
+    """Measure what happens inside a `with` block, in this process and its descendants together.
 
     >>> with Meter() as meter:
     ...     total = sum(range(1000))
@@ -44,10 +48,12 @@ class Meter:
 
     def __enter__(self) -> Self:
         self._started = time.perf_counter()
-        self._cpu = {pid: -seconds for pid, seconds in _cpu_seconds().items()}
+        self._cpu: dict[int, float] = {}
+        self._peak = 0.0
+        self._sample()
         self._before = dict(self._cpu)
         self._peak = 0.0
-        self._counters = _rapl_joules()
+        self._counters = _energy_counters()
         self._gpu_joules = 0.0
         self._gpu = _gpu_watts() is not None
         self._over = threading.Event()
@@ -60,7 +66,7 @@ class Meter:
         self._thread.join()
         self._sample()
         self._wall = time.perf_counter() - self._started
-        self._joules = _rapl_difference(self._counters, _rapl_joules())
+        self._joules = _joules_since(self._counters)
 
     def _watch(self) -> None:
         last = time.perf_counter()
@@ -72,13 +78,15 @@ class Meter:
             last = now
 
     def _sample(self) -> None:
-        seconds = _cpu_seconds()
-        self._cpu.update(seconds)  # of a process that has ended, the last reading stays
-        self._peak = max(self._peak, sum(_memory_mb(pid) for pid in seconds))
+        family = _family()
+        found = {process.pid: _cpu_seconds(process) for process in family}
+        # A process that has ended keeps its last reading.
+        self._cpu.update({pid: seconds for pid, seconds in found.items() if seconds is not None})
+        self._peak = max(self._peak, sum(_memory_mb(process) for process in family))
 
     def cost(self) -> Cost:
-        """What was measured; call it after the block."""
-        spent = sum(self._cpu[pid] + self._before.get(pid, 0.0) for pid in self._cpu)
+        """Return what was measured; call this after the block."""
+        spent = sum(seconds - self._before.get(pid, 0.0) for pid, seconds in self._cpu.items())
         sources = ["RAPL"] * (self._joules is not None) + ["nvidia-smi"] * self._gpu
         joules = (self._joules or 0.0) + self._gpu_joules
         return Cost(
@@ -91,62 +99,87 @@ class Meter:
         )
 
 
-def _cpu_seconds() -> dict[int, float]:
-    """User and system time so far of this process and each of its descendants, by process id."""
-    parents, seconds = {}, {}
-    for folder in PROC.glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended
-            continue
-        pid = int(folder.name)
-        parents[pid] = int(fields[1])
-        seconds[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    family = {os.getpid()} & set(parents)
-    while more := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= more
-    return {pid: seconds[pid] for pid in family}
+def peak_memory_mb() -> float:
+    """Return the most memory that this process ever had resident, MB."""
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return memory.peak_wset / 2**20
+    import resource  # Unix has it, Windows does not
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KB
 
 
-def _memory_mb(pid: int) -> float:
+def _family() -> list[psutil.Process]:
+    """This process and all its descendants; empty where the system does not tell."""
     try:
-        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-    except OSError:
+        own = psutil.Process()
+        return [own, *own.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _cpu_seconds(process: psutil.Process) -> float | None:
+    """User and system time of one process so far; None once it has ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return None
+    return times.user + times.system
+
+
+def _memory_mb(process: psutil.Process) -> float:
+    """Memory of one process: its proportional share on Linux, elsewhere what it has for itself alone."""
+    try:
+        memory = process.memory_full_info()
+    except psutil.Error:
         return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return getattr(memory, "pss", getattr(memory, "uss", memory.rss)) / 2**20
 
 
-def _rapl_joules() -> dict[Path, tuple[float, float]]:
-    """(energy so far, where the counter starts again) of each processor package, joules."""
+@dataclass(frozen=True)
+class _Counter:
+    """The energy counter of a processor package, joules."""
+
+    now: float
+    top: float
+    """The counter starts again from 0 here."""
+
+    def since(self, before: "_Counter") -> float:
+        """Return the energy that was used since an earlier reading."""
+        return (self.now - before.now) % self.top
+
+
+def _energy_counters() -> dict[Path, _Counter]:
+    """Read the counter of each processor package that allows it."""
     found = {}
     for package in POWERCAP.glob("*-rapl:?"):
         try:
             now, top = (
-                int((package / name).read_text()) / 1e6 for name in ("energy_uj", "max_energy_range_uj")
+                int((package / name).read_text(encoding="utf-8")) / 1e6
+                for name in ("energy_uj", "max_energy_range_uj")
             )
         except (OSError, ValueError):  # most machines let only root read it
             continue
-        found[package] = (now, top)
+        found[package] = _Counter(now, top)
     return found
 
 
-def _rapl_difference(
-    before: dict[Path, tuple[float, float]], after: dict[Path, tuple[float, float]]
-) -> float | None:
+def _joules_since(before: dict[Path, _Counter]) -> float | None:
+    """Sum the energy that all packages used since an earlier reading; None without a counter."""
+    after = _energy_counters()
     both = before.keys() & after.keys()
-    if not both:
-        return None
-    return sum((after[p][0] - before[p][0]) % after[p][1] for p in both)
+    return sum(after[p].since(before[p]) for p in both) if both else None
 
 
 def _gpu_watts() -> float | None:
-    """Power of all NVIDIA GPUs of this machine, or None where there is none."""
+    """Ask for the power of all NVIDIA GPUs of this machine; None without a GPU."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return None
     query = [command, "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(query, capture_output=True, encoding="utf-8", timeout=10, check=True)
         return sum(float(line) for line in done.stdout.split())
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
@@ -154,7 +187,7 @@ def _gpu_watts() -> float | None:
 
 def _processor() -> str:
     try:
-        lines = (PROC / "cpuinfo").read_text().splitlines()
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

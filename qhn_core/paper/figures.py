@@ -1,4 +1,4 @@
-"""Figures 2 to 6, and what the paper has no figure of, as plotly dictionaries in the style of `figures`."""
+"""Figures 2 to 6 of the paper, and figures that it does not have, as Plotly dictionaries."""
 
 from typing import Any
 
@@ -37,15 +37,15 @@ VARIED = {
     "annealing": "regularization",
     "shots": "shots",
 }
-"""What each part beyond the paper is drawn against."""
+"""The config field on the x axis of each part beyond the paper."""
 VARIED_TITLES = {"regularization": "λ", "n_layers": "layers L", "shots": "shots N_qc"}
 ASIDE = 0.05
-"""Between lines that are drawn at the same value, in steps of the axis."""
+"""Distance between lines that are drawn at the same value, in steps of the axis."""
 SCORE_TITLES = {"test_bce": "test BCE, nats", "test_accuracy": "test accuracy"}
 
 
 def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
-    """The layout that these figures share; x and y are the titles of the axes."""
+    """Return the layout that these figures share; x and y are the titles of the axes."""
     return {
         "hovermode": "x unified",
         "margin": {"l": 56, "r": 16, "t": 8, "b": 40},
@@ -57,8 +57,8 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
 
 
 def figure_2(results: PaperResults, dataset: str) -> Figure:
-    """A dataset: training points, and test points fainter."""
-    base = results.about.paper[0]
+    """Draw a dataset: training points, and test points fainter."""
+    base = results.provenance.paper[0]
     data = load_dataset(
         dataset,
         base.dataset_seed,
@@ -91,7 +91,10 @@ def figure_2(results: PaperResults, dataset: str) -> Figure:
 def figure_3(
     results: PaperResults, conventions: Conventions, method: str, dataset: str = "gaussian"
 ) -> Figure:
-    """ELBO or SELBO and its parts during training; KL, as in the paper, up to its constant n ln 2."""
+    """Draw ELBO or SELBO and its parts during training; KL without its constant n ln 2, as in the paper.
+
+    The figure is empty for MLE, and for a method that was not run.
+    """
     run = results.find(dataset, method, conventions)
     if run is None or method == "MLE":
         return {"data": [], "layout": layout("epoch", "nats")}
@@ -114,12 +117,12 @@ def figure_3(
 
 
 def figure_4(results: PaperResults, conventions: Conventions, dataset: str) -> Figure:
-    """Every method's objective during training, per training point, so that sum and mean compare."""
+    """Draw every method's objective during training, per training point, so that sum and mean compare."""
     return _curves(results, conventions, dataset, "objective", "objective per training point, nats")
 
 
 def figure_5(results: PaperResults, conventions: Conventions, dataset: str) -> Figure:
-    """Every method's mean gradient magnitude during training, per training point."""
+    """Draw the mean gradient magnitude of every method during training, per training point."""
     title = "mean |∂L/∂θ| per training point"
     figure = _curves(results, conventions, dataset, "gradient_magnitude", title)
     figure["layout"]["yaxis"]["rangemode"] = "tozero"
@@ -145,12 +148,12 @@ def _curves(
 
 
 def _rounded(stats: pd.DataFrame) -> Stats:
-    """Five significant digits: half the bytes of a report, and more than a screen has pixels."""
+    """Round to five significant digits. This halves a report, and no screen shows more."""
     return {str(c): np.array([float(f"{value:.5g}") for value in stats[c]]) for c in stats}
 
 
 def figure_6(results: PaperResults, objective: str) -> Figure:
-    """The exact objective ("mle", "elbo" or "selbo", λ = 1) on the plane `about.slice`."""
+    """Draw an exact objective ("mle", "elbo" or "selbo", λ = 1) on the plane `provenance.slice`."""
     table = results.landscape
     axis = np.unique(table.x)
     z = table[objective].to_numpy().reshape(len(axis), len(axis))
@@ -170,7 +173,7 @@ def figure_6(results: PaperResults, objective: str) -> Figure:
 
 
 def contrast_figure(results: PaperResults, conventions: Conventions, score: str = "test_bce") -> Figure:
-    """Each method minus MLE with its 95 % interval, by dataset, beside the published differences."""
+    """Draw each method minus MLE with its 95 % interval, by dataset, beside the published differences."""
     table = contrasts(results, conventions, score).reset_index()
     if not len(table):
         return {"data": [], "layout": layout("", "")}
@@ -212,9 +215,9 @@ def contrast_figure(results: PaperResults, conventions: Conventions, score: str 
 def beyond_figure(
     results: PaperResults, part: str, dataset: str, network: str = "last epoch", score: str = "test_bce"
 ) -> Figure:
-    """A score against what a part of `study.BEYOND` varies, mean ± standard deviation over seeds.
+    """Draw a score against the field that a part of `BEYOND` varies: mean ± standard deviation over seeds.
 
-    Annealing is drawn against λ, by the chain rule where that was run.
+    Annealing is drawn against λ, by the chain rule if that was run.
     """
     table = beyond(results, part, network, score)
     table = table[table.dataset == dataset]

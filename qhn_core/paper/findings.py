@@ -1,4 +1,4 @@
-"""What was measured, in sentences: each is made of the results, and says nothing that they do not."""
+"""The findings in sentences, each made of the results alone."""
 
 from functools import cache
 
@@ -26,10 +26,10 @@ LAST_QUARTER = 0.75
 
 @cache
 def regularizer_gradient() -> float:
-    """Largest |gradient of 1000 KL| that Algorithm 1 as printed finds at L = 1, over 5 random circuits.
+    """Return the largest |gradient of 1000 KL| of 5 random circuits by Algorithm 1 as printed, L = 1.
 
-    By Cirq's simulator at all shifted angles, exact expectations, nats per radian; what
-    `ZERO_GRADIENT_COMMAND` prints.
+    In nats per radian, from Cirq's simulator at all shifted angles with exact expectations. It is the
+    number that `ZERO_GRADIENT_COMMAND` prints.
     """
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (5, 1, 2, 14))
     q = get_simulator("cirq").probabilities(shifted_angles(angles).reshape(-1, 1, 2, 14))
@@ -38,12 +38,12 @@ def regularizer_gradient() -> float:
 
 
 def interval(row: "pd.Series[float]") -> str:
-    """A paired difference as text: mean, 95 % interval and effect size."""
+    """Write a paired difference as text: mean, 95 % interval and effect size."""
     return f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}], d = {row.effect:+.2f}"
 
 
 def ordering_sentences(results: PaperResults, score: str = "test_bce") -> list[str]:
-    """Under which conventions the published ordering appears."""
+    """Say under which conventions the published ordering appears."""
     table = orderings(results, score)
     if not len(table) or not table.clear.max():
         return []
@@ -74,7 +74,7 @@ def ordering_sentences(results: PaperResults, score: str = "test_bce") -> list[s
 
 
 def _readings(rows: pd.DataFrame) -> list[str]:
-    """Conventions in words; one line where a choice of likelihoods has all gradients and networks."""
+    """Write conventions in words; a choice of likelihoods with all gradients and networks is one line."""
     out = []
     for (likelihood, of_mle), some in rows.groupby(["likelihood", "mle_likelihood"], sort=False):
         if len(some) == len(GRADIENTS) * len(NETWORKS):
@@ -92,7 +92,7 @@ def _reading(row: object) -> str:
 
 
 def scale_sentences(results: PaperResults, network: str = "last epoch") -> list[str]:
-    """What averaging the likelihood instead of summing it does to MLE alone."""
+    """Say how MLE changes when the likelihood is averaged instead of summed."""
     printed = published().tables["test_bce"]
     out = []
     for dataset, row in scale_effect(results, network).iterrows():
@@ -105,7 +105,7 @@ def scale_sentences(results: PaperResults, network: str = "last epoch") -> list[
 
 
 def regularizer_sentences(results: PaperResults, network: str = "most probable") -> list[str]:
-    """What the regulariser does where the step is the same: summed likelihood for all methods."""
+    """Say what the regulariser does at the same step size: the likelihood summed for all methods."""
     out = []
     for gradient in ("algorithm-1", "chain-rule"):
         table = regularizer_effect(results, gradient, "sum", network)
@@ -122,7 +122,7 @@ def regularizer_sentences(results: PaperResults, network: str = "most probable")
 
 
 def figure_sentences(results: PaperResults) -> list[str]:
-    """How much of what Figures 4 and 5 say is seen, by reading; all per training point."""
+    """Say how much of what Figures 4 and 5 show appears under each reading, per training point."""
     out = []
     for name, conventions in readings(results).items():
         found = curve_table(results, conventions)
@@ -143,7 +143,7 @@ def figure_sentences(results: PaperResults) -> list[str]:
 
 
 def curve_table(results: PaperResults, conventions: Conventions) -> pd.DataFrame:
-    """What Figures 4 and 5 say, in numbers, by (dataset, method).
+    """Put Figures 4 and 5 into numbers, a row per (dataset, method).
 
     objective: mean over seeds at the last epoch, per training point, nats; gradient and spread: mean
     and standard deviation over seeds of |dL/dtheta| in the last quarter, per training point.

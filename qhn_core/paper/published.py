@@ -1,14 +1,14 @@
-"""What the paper printed: Tables I to III, what Figures 2 to 6 say in text, and the cost. Not ours."""
+"""The published numbers: Tables I to III, the text about Figures 2 to 6, and the cost. None is ours."""
 
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-ASSETS = Path(__file__).parents[2] / "assets"
+from qhn_core.assets import asset_text
+
 EXHAUSTIVE = "MLE E.S."
-"""The paper's name for the best network on the training set of all 2**n."""
+"""The paper's name for the network, of all 2**n, that is best on the training set."""
 TABLES = {"test_bce": "II", "test_accuracy": "III"}
 
 
@@ -21,20 +21,20 @@ class Published:
     """score -> dataset -> method -> (mean, standard deviation over initialisations, or None)."""
     initialisations: int
     training: dict[str, Any]
-    """Table I and Section IV, by the names of RunConfig."""
+    """Table I and Section IV, by field of RunConfig."""
     figures: dict[str, str]
-    """Number of the figure -> what its caption and the text say."""
+    """Number of the figure -> what the caption and the text say about it."""
     cost: dict[str, Any]
 
 
 @lru_cache(maxsize=1)
 def published() -> Published:
-    """The published numbers.
+    """Read the published numbers.
 
     >>> published().tables["test_bce"]["gaussian"]["SELBO λ=0.01"]
     (0.129, 0.071)
     """
-    found = json.loads((ASSETS / "published.json").read_text())
+    found = json.loads(asset_text("published.json"))
     tables = {
         score: {
             dataset: {method: (mean, std) for method, (mean, std) in row.items()}

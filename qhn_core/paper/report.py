@@ -1,4 +1,4 @@
-"""The report: one HTML file with all tables and figures, that opens without a network."""
+"""The report: one HTML file with all tables and figures, which opens without a network."""
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from qhn_core.paper.tables import contrasts, orderings, readings, regularizer_ef
 
 
 def plus_minus(mean: float, std: float) -> str:
-    """A mean with its standard deviation, as the paper prints them.
+    """Write a mean with its standard deviation, as the paper prints them; "" for NaN.
 
     >>> plus_minus(0.3149, 0.1231), plus_minus(0.067, float("nan"))
     ('0.315 ± 0.123', '0.067')
@@ -24,7 +24,7 @@ def plus_minus(mean: float, std: float) -> str:
 
 
 def table_lines(results: PaperResults, conventions: Conventions, score: str) -> list[list[str]]:
-    """Table II or III as text: dataset, method, ours, published, difference in standard errors."""
+    """Write Table II or III as text: dataset, method, ours, published, difference in standard errors."""
     return [
         [
             str(dataset),
@@ -41,7 +41,7 @@ TABLE_HEADS = ["dataset", "method", "ours", "published", "difference, standard e
 
 
 def report_html(results: PaperResults) -> str:
-    """The whole report, about 5 MB, most of it Plotly itself."""
+    """Make the whole report, about 5 MB, most of it Plotly itself."""
     body = Body()
     _opening(body, results)
     _tables(body, results)
@@ -54,35 +54,35 @@ def report_html(results: PaperResults) -> str:
 
 
 def _opening(body: Body, results: PaperResults) -> None:
-    base, about = results.about.paper[0], results.about
+    provenance = results.provenance
+    base = provenance.paper[0]
     body.heading("Section IV, run again", 1)
     body.text(
         f"{published().source}. {base.n_seeds} initialisations, {base.epochs} epochs, "
         f"N_qc = {base.shots}, L = {base.n_layers}. Seed i starts from the same angles in every run, so "
-        "methods are compared pair by pair. Published numbers are marked as such; all others were computed "
-        "by the command below."
+        "methods are compared seed by seed. Published numbers are marked as such. The command below "
+        "computed all others."
     )
-    body.code(about.command)
-    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
-    body.text(f"{about.made:%Y-%m-%d %H:%M} UTC; {versions}", "note")
+    body.code(provenance.command)
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
+    body.text(f"{provenance.made:%Y-%m-%d %H:%M} UTC; {versions}", "note")
     body.heading("What was found")
     body.bullets(findings.ordering_sentences(results))
     body.text(
-        "The log-likelihood may be summed over the training set or averaged. The maximum of MLE is at the "
-        "same place, but with η = 1 for both, the summed one takes steps that are as many times longer as "
-        "there are training points, and the paper does not say which it used."
+        "The log-likelihood may be summed over the training set or averaged. Both have their maximum at "
+        "the same place. But with η = 1, a step by the sum is longer by a factor of the number of training "
+        "points. The paper does not say which of the two it used."
     )
     body.bullets(findings.scale_sentences(results))
-    body.text("With the same scale for all methods, what remains is the regulariser:")
+    body.text("With the same scale for all methods, only the regulariser differs:")
     body.bullets(findings.regularizer_sentences(results))
     body.text(
         "Algorithm 1 as printed evaluates the whole objective at angles shifted by ±π/2. That is exact for "
         "the expected log-likelihood, which is linear in q. With one layer, the two shifts of an RY give "
-        "distributions of the same entropy and of the same MMD² to the uniform prior, so the regulariser "
-        "moves the angles by shot noise only; it still takes part in choosing θ* and in the decay of η. "
-        "Measured with Cirq's simulator at all shifts of 5 random circuits, λ = 1000: the largest "
-        f"component of its gradient is {findings.regularizer_gradient():.1e} nats per radian. The command "
-        "that shows it:"
+        "distributions of the same entropy, and of the same MMD² to the uniform prior. So the regulariser "
+        "moves the angles by shot noise only. It still has a part in the choice of θ* and in the decay of "
+        "η. For 5 random circuits at λ = 1000, Cirq's simulator gives a largest component of its gradient "
+        f"of {findings.regularizer_gradient():.1e} nats per radian, over all shifts. This command shows it:"
     )
     body.code(findings.ZERO_GRADIENT_COMMAND)
 
@@ -99,9 +99,9 @@ def _tables(body: Body, results: PaperResults) -> None:
 def _conventions(body: Body, results: PaperResults) -> None:
     body.heading("Every convention")
     body.text(
-        "Of the methods that the published Table II puts clearly apart from MLE: how many are so here "
-        "(reproduced), and how many the other way round (reversed), by 95 % intervals of differences "
-        "paired by seed; rms: root mean square of ours minus published over the whole table, nats.",
+        "clear: methods that the published Table II puts clearly apart from MLE; reproduced: how many of "
+        "them are apart in the same direction here; reversed: how many in the other, by 95 % intervals of "
+        "differences paired by seed; rms: root mean square of ours minus published over the table, nats.",
         "note",
     )
     rows = orderings(results)
@@ -118,7 +118,14 @@ def _conventions(body: Body, results: PaperResults) -> None:
 
 
 def _contrast_table(body: Body, found: pd.DataFrame) -> None:
-    heads = ["dataset", "method", "minus MLE, test BCE [95 %]", "effect d", "share lower", "p, Wilcoxon"]
+    heads = [
+        "dataset",
+        "method",
+        "minus MLE, test BCE [95 %]",
+        "effect d",
+        "share lower",
+        "p, signed ranks",
+    ]
     heads += ["p, t test, Holm", "published"]
     rows = [
         [
@@ -136,8 +143,8 @@ def _contrast_table(body: Body, found: pd.DataFrame) -> None:
 
 
 def _same_step(body: Body, results: PaperResults) -> None:
-    body.heading("What the regulariser itself contributes")
-    body.text("MLE here has the same likelihood as the other methods, so the same step size.", "note")
+    body.heading("The contribution of the regulariser alone")
+    body.text("Here MLE has the same likelihood as the other methods, and so the same step size.", "note")
     for gradient in GRADIENTS:
         for likelihood in LIKELIHOODS:
             for network in ("last epoch", "most probable"):
@@ -188,7 +195,7 @@ def _paper_figures(body: Body, results: PaperResults) -> None:
 
 
 def _landscape(body: Body, results: PaperResults) -> None:
-    slice_ = results.about.slice
+    slice_ = results.provenance.slice
     body.heading("Figure 6")
     body.text(f"Published: {published().figures['6']}", "note")
     body.text(
@@ -197,13 +204,13 @@ def _landscape(body: Body, results: PaperResults) -> None:
     )
     body.plots({name.upper(): figures.figure_6(results, name) for name in slice_.roughness})
     measures = list(next(iter(slice_.roughness.values())))
-    body.text("Roughness of each surface, after its own range is divided out:")
+    body.text("Roughness of each surface, which is divided by its range first:")
     rows = [[m, *(f"{slice_.roughness[name][m]:.4g}" for name in slice_.roughness)] for m in measures]
     body.table(["measure", *(name.upper() for name in slice_.roughness)], rows)
 
 
 def _beyond(body: Body, results: PaperResults) -> None:
-    if not results.about.beyond:
+    if not results.provenance.beyond:
         return
     body.heading("Beyond the paper")
     body.text("Summed likelihood; mean ± standard deviation over seeds; network: last epoch.", "note")
@@ -214,7 +221,7 @@ def _beyond(body: Body, results: PaperResults) -> None:
 
 
 def cost_lines(cost: Cost, runs: int) -> list[list[str]]:
-    """What it cost, beside the published cost: quantity, ours, published."""
+    """Write the cost beside the published cost: quantity, ours, published."""
     paid = published().cost
     lines = [
         ["time", f"{cost.wall_seconds:,.0f} s for {runs} runs", f"{paid['minutes']} min for {paid['of']}"],
@@ -237,11 +244,12 @@ def cost_lines(cost: Cost, runs: int) -> list[list[str]]:
 
 
 def _cost(body: Body, results: PaperResults) -> None:
-    about = results.about
+    provenance = results.provenance
     body.heading("Cost")
     body.text(
-        f"Of the whole command: {about.epochs_computed:,} of {about.epochs_total:,} epochs were computed "
-        "in it, the others were in the store from an earlier call. The published cost is from Section IV."
+        f"Cost of the whole command. It computed {provenance.epochs_computed:,} of "
+        f"{provenance.epochs_total:,} epochs; the store had the others from an earlier call. The published "
+        "cost is from Section IV."
     )
-    lines = cost_lines(about.cost, len(results.configs))
+    lines = cost_lines(provenance.cost, len(results.configs))
     body.table(["", "ours", "published"], lines)

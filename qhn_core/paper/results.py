@@ -1,4 +1,4 @@
-"""The results of `qhn reproduce`: collected from runs, written, and loaded again."""
+"""The results of `qhn reproduce`: collect them from runs, write them, load them again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from qhn_core.assets import ASSETS
 from qhn_core.config import LandscapeConfig, RunConfig, explain
 from qhn_core.figures.style import over_seeds
 from qhn_core.landscape.scanner import roughness_table, scan_landscape
@@ -17,7 +18,6 @@ from qhn_core.model.references import exhaustive_search
 from qhn_core.model.scores import SCORES, score_table
 from qhn_core.paper.conventions import NETWORKS, Conventions, method_of
 from qhn_core.paper.cost import Cost
-from qhn_core.paper.published import ASSETS
 from qhn_core.training.evaluation import last_epochs, seed_scores
 from qhn_core.training.loop import RunResult
 
@@ -41,7 +41,7 @@ TABLES = {
 
 
 class Slice(BaseModel):
-    """Where Figure 6 was taken: a plane through theta* of one seed of a run."""
+    """The plane of Figure 6, through theta* of one seed of a run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,8 +52,8 @@ class Slice(BaseModel):
     """Objective -> measure -> value; see `roughness.roughness`."""
 
 
-class About(BaseModel):
-    """How, when and from what the results were made."""
+class Provenance(BaseModel):
+    """The origin of results: the command, the time, the versions, the runs, the cost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,41 +70,41 @@ class About(BaseModel):
     slice: Slice
     cost: Cost
     epochs_computed: int
-    """By this command; the others were in the store already."""
+    """Epochs that this command computed; the store had the others already."""
     epochs_total: int
 
 
 @dataclass(frozen=True, eq=False)
 class PaperResults:
-    """All that the tables and figures are made of. A run is known by its place in `configs`."""
+    """All data of the tables and figures. A run is identified by its place in `configs`."""
 
-    about: About
+    provenance: Provenance
     scores: pd.DataFrame
-    """run, seed, network (how the circuit predicts), train and test BCE (nats) and accuracy."""
+    """Columns: run, seed, network (how the circuit predicts), train and test BCE (nats) and accuracy."""
     curves: pd.DataFrame
-    """run, epoch, mean and standard deviation over seeds of the history; runs of Section IV only."""
+    """Columns: run, epoch, mean and standard deviation over seeds of the history. Section IV only."""
     landscape: pd.DataFrame
-    """Exact objectives in nats at the points (x, y), radians, of the plane `about.slice`."""
+    """Exact objectives in nats at the points (x, y), radians, of the plane `provenance.slice`."""
 
     @cached_property
     def configs(self) -> tuple[RunConfig, ...]:
-        """Every run: those of Section IV, then those beyond."""
-        return self.about.paper + self.about.beyond
+        """All runs: first those of Section IV, then those beyond it."""
+        return self.provenance.paper + self.provenance.beyond
 
     @property
     def datasets(self) -> list[str]:
-        """Those of Section IV that were run, in the paper's order."""
-        return list(self.about.exhaustive)
+        """The datasets of Section IV that were run, in the paper's order."""
+        return list(self.provenance.exhaustive)
 
     def find(self, dataset: str, method: str, conventions: Conventions) -> int | None:
-        """The run of Section IV of a method under a reading of the paper, or None."""
+        """Find the run of a method of Section IV under a choice of conventions; None if it was not run."""
         gradient = "chain-rule" if method == "MLE" else conventions.gradient
         likelihood = conventions.likelihood_of(method)
         return self._paper_runs.get((dataset, method, gradient, likelihood))
 
     @cached_property
     def _paper_runs(self) -> dict[tuple[str, str, str, str], int]:
-        runs = enumerate(self.about.paper)
+        runs = enumerate(self.provenance.paper)
         return {(c.dataset, method_of(c), c.gradient, c.likelihood): i for i, c in runs}
 
     @cached_property
@@ -113,17 +113,17 @@ class PaperResults:
         return {key: rows.set_index("seed").sort_index() for key, rows in groups}
 
     def seed_scores(self, run: int, network: str, score: str) -> "pd.Series[float]":
-        """One score of every seed of a run, indexed by seed; empty where all of them diverged."""
+        """Return one score of every seed of a run, indexed by seed; empty if all seeds diverged."""
         rows = self._by_run.get((run, network))
         return pd.Series(dtype=float) if rows is None else rows[score]
 
     def curve(self, run: int) -> pd.DataFrame:
-        """Mean and standard deviation over seeds of a run, by epoch, as `figures.over_seeds`."""
+        """Return mean and standard deviation over the seeds of a run, by epoch."""
         return self.curves[self.curves.run == run]
 
 
 def score_rows(place: int, run: RunResult) -> pd.DataFrame:
-    """Rows of `PaperResults.scores` of one run."""
+    """Make the rows of `PaperResults.scores` of one run."""
     last = last_epochs(run.history).seed.to_numpy()
     parts = []
     scores = seed_scores(run.config, run.history, run.best_angles)
@@ -134,33 +134,33 @@ def score_rows(place: int, run: RunResult) -> pd.DataFrame:
 
 
 def curve_rows(place: int, run: RunResult) -> pd.DataFrame:
-    """Rows of `PaperResults.curves` of one run."""
+    """Make the rows of `PaperResults.curves` of one run."""
     stats = over_seeds({c: run.history[c].to_numpy() for c in ("seed", "epoch", *CURVES)})
     return pd.DataFrame(stats).assign(run=place)[list(TABLES["curves"])]
 
 
 def exhaustive_scores(runs: Sequence[RunResult]) -> dict[str, dict[str, float]]:
-    """The best network on the training set of each dataset: dataset -> score -> value."""
+    """Score the network that is best on the training set of each dataset: dataset -> score -> value."""
     configs = {run.config.dataset: run.config for run in runs}
     return {d: vars(exhaustive_search(score_table(c))[1]) for d, c in configs.items()}
 
 
 def scan_slice(run: RunResult) -> tuple[Slice, pd.DataFrame]:
-    """Figure 6: MLE, ELBO and SELBO on one plane through theta* of the run's best seed."""
+    """Scan Figure 6: MLE, ELBO and SELBO on one plane through theta* of the best seed of a run."""
     best = int(run.state.best_objective.argmax())
     seed = int(run.state.seeds[best])
-    plane = LandscapeConfig()
-    scan = scan_landscape(run.config, plane, run.best_angles[best], seed_row=seed)
+    landscape_config = LandscapeConfig()
+    scan = scan_landscape(run.config, landscape_config, run.best_angles[best], seed_row=seed)
     y, x = (grid.ravel() for grid in np.meshgrid(scan.axis, scan.axis, indexing="ij"))
     values = {name: scan.values(name).ravel() for name in ("mle", "elbo", "selbo")}
     table = roughness_table(scan)
     rough = {str(c).lower(): {str(k): float(v) for k, v in table[c].items()} for c in table}
-    slice_ = Slice(config=run.config, landscape_config=plane, seed=seed, roughness=rough)
+    slice_ = Slice(config=run.config, landscape_config=landscape_config, seed=seed, roughness=rough)
     return slice_, pd.DataFrame({"x": x, "y": y, **values})
 
 
 def save_results(folder: Path, results: PaperResults) -> None:
-    """Write about.json and the parquet files into `folder`, made if missing; what was there is replaced.
+    """Write about.json and the parquet files into `folder`, over older ones; make it if it is missing.
 
     Numbers are rounded to single precision.
     """
@@ -171,30 +171,32 @@ def save_results(folder: Path, results: PaperResults) -> None:
             c: {"f": np.float32, "i": np.int32}[table[c].dtype.kind] for c in table if c != "network"
         }
         table.astype(smaller).to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
-    (folder / "about.json").write_text(results.about.model_dump_json(indent=1) + "\n")
+    (folder / "about.json").write_text(
+        results.provenance.model_dump_json(indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def load_results(folder: Path = SHIPPED) -> PaperResults:
-    """What `qhn reproduce` wrote into `folder`; default: the results that come with this repository.
+    """Load the results that `qhn reproduce` wrote into `folder`; by default those that ship.
 
-    Raises ValueError that names the file, what is wrong with it, and how to make it anew.
+    Raises ValueError, which names the file, its fault, and the command that makes the results anew.
     """
     try:
-        about = _about(folder / "about.json")
+        provenance = _provenance(folder / "about.json")
         tables = {name: _table(folder / f"{name}.parquet", columns) for name, columns in TABLES.items()}
-        known = len(about.paper) + len(about.beyond)
+        known = len(provenance.paper) + len(provenance.beyond)
         for name in ("scores", "curves"):
             if not tables[name].run.between(0, known - 1).all():
-                raise ValueError(f"{folder / name}.parquet: names runs that about.json does not list")
+                raise ValueError(f"{folder / name}.parquet: holds runs that about.json does not list")
     except ValueError as error:
         advice = f"Make the results anew: qhn reproduce --ship {folder}"
         raise ValueError(f"{error}. {advice}") from error
-    return PaperResults(about, **tables)
+    return PaperResults(provenance, **tables)
 
 
-def _about(path: Path) -> About:
+def _provenance(path: Path) -> Provenance:
     try:
-        return About.model_validate_json(path.read_text())
+        return Provenance.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from error
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Run the whole study: trained where it is missing, on any workers, and put together."""
+"""Run the whole study: train the runs that the store lacks, on any workers, and collect the results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from qhn_core.paper.conventions import (
 )
 from qhn_core.paper.cost import Meter
 from qhn_core.paper.results import (
-    About,
     PaperResults,
+    Provenance,
     curve_rows,
     exhaustive_scores,
     scan_slice,
@@ -35,15 +35,18 @@ from qhn_core.versions import current_versions
 
 
 class FailedRunsError(RuntimeError):
-    """Some runs did not finish: how many, and why."""
+    """Some runs did not finish; the message says how many, and why."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """What to run. The defaults are all of Section IV under every convention of training."""
+    """The runs to make. The defaults are all of Section IV under every convention of training.
+
+    Raises ValueError, which names the field and the choices, for an unknown word.
+    """
 
     base: RunConfig
-    """Everything that the grids below do not vary."""
+    """The values of all fields that the grids below do not vary."""
     datasets: Sequence[str] = DATASETS
     gradients: Sequence[str] = GRADIENTS
     likelihoods: Sequence[str] = LIKELIHOODS
@@ -61,18 +64,18 @@ class Study:
         for field, values in allowed.items():
             given = getattr(self, field)
             if bad := [v for v in given if v not in values] or (not given and field != "parts"):
-                raise ValueError(f"{field}={bad or given!r}: allowed are {', '.join(map(repr, values))}")
+                raise ValueError(f"{field}={bad or given!r}: must be of {', '.join(map(repr, values))}")
         if self.beyond_seeds < 1:
-            raise ValueError(f"beyond_seeds={self.beyond_seeds}: needed is a whole number, 1 or more")
+            raise ValueError(f"beyond_seeds={self.beyond_seeds}: must be a whole number, 1 or more")
 
     def paper(self) -> list[RunConfig]:
-        """The runs of Section IV."""
+        """List the runs of Section IV."""
         return paper_configs(self.base, self.datasets, self.gradients, self.likelihoods)
 
     def beyond(self) -> list[RunConfig]:
-        """The other runs: without those that Section IV has already, with as many seeds or more.
+        """List the other runs, without those that `paper` has already with as many seeds or more.
 
-        Costly ones (`study.is_costly`) have a quarter of `beyond_seeds`, at least 2.
+        Costly runs (`conventions.is_costly`) have a quarter of `beyond_seeds`, at least 2.
         """
         few = self.base.model_copy(update={"n_seeds": min(self.beyond_seeds, self.base.n_seeds)})
         found: dict[str, RunConfig] = {}
@@ -85,7 +88,7 @@ class Study:
         ]
 
     def slice(self) -> RunConfig:
-        """The run whose best seed Figure 6 is drawn around."""
+        """Return the run that Figure 6 is drawn for, around theta* of its best seed."""
         changes = {
             "dataset": self.datasets[0],
             "gradient": self.gradients[0],
@@ -103,8 +106,8 @@ def run_study(
 ) -> PaperResults:
     """Train what the store lacks, measure the cost, and collect the results.
 
-    progress(done, total) counts epochs of all runs. Raises FailedRunsError where a run failed: what
-    was trained is stored, and the next call goes on from there.
+    command: the command line, for the record. progress(done, total) counts epochs of all runs. Raises
+    FailedRunsError if a run failed; what was trained is stored, and the next call goes on from there.
     """
     paper, beyond = study.paper(), study.beyond()
     saved = _saved_epochs([*paper, *beyond], store)
@@ -117,7 +120,7 @@ def run_study(
         slice_, landscape = scan_slice(runs[paper.index(study.slice())])
         exhaustive = exhaustive_scores(runs)
     total = sum(job.config.epochs for job in jobs)
-    about = About(
+    provenance = Provenance(
         command=command,
         made=datetime.now(UTC),
         versions=current_versions(),
@@ -129,11 +132,11 @@ def run_study(
         epochs_computed=total - saved,
         epochs_total=total,
     )
-    return PaperResults(about, scores, pd.concat(curves, ignore_index=True), landscape)
+    return PaperResults(provenance, scores, pd.concat(curves, ignore_index=True), landscape)
 
 
 def _saved_epochs(configs: Sequence[RunConfig], store: RunStore) -> int:
-    """Epochs that `run_sweep` will find in the store, whole runs and parts of runs."""
+    """Count the epochs that `run_sweep` will find in the store, of whole runs and of parts of runs."""
     parts = [i for i in store.runs() if i.status == Status.INTERRUPTED and not i.imported]
     return sum(
         config.epochs

@@ -1,4 +1,4 @@
-"""Tables II and III, ours beside published, and what the methods differ by, seed by seed."""
+"""Tables II and III, ours beside published, and differences between methods, seed by seed."""
 
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -9,32 +9,32 @@ import pandas as pd
 
 from qhn_core.bits import Float
 from qhn_core.comparisons import Paired, holm, paired, standard_errors_apart
-from qhn_core.paper.conventions import LIKELIHOODS, METHODS, Conventions, all_conventions
+from qhn_core.paper.conventions import LIKELIHOODS, METHODS, Conventions, all_conventions, check_choice
 from qhn_core.paper.published import EXHAUSTIVE, TABLES, published
 from qhn_core.paper.results import PaperResults
 
 CLEAR = 2.0
-"""A published difference from MLE is clear when it is more than so many standard errors."""
+"""A published difference from MLE is clear if it exceeds this many standard errors."""
 
 
 def check_score(score: str) -> None:
     """Raise ValueError unless the paper has a table of this score."""
-    if score not in TABLES:
-        raise ValueError(f"score={score!r}: allowed are {', '.join(map(repr, TABLES))}")
+    check_choice("score", score, TABLES)
 
 
 def table(results: PaperResults, conventions: Conventions, score: str = "test_bce") -> pd.DataFrame:
-    """Table II ("test_bce") or III ("test_accuracy"): one row per (dataset, method).
+    """Make Table II ("test_bce") or III ("test_accuracy"), with one row per (dataset, method).
 
-    Columns: ours_mean, ours_std (over n seeds, ddof = 1), n; published_mean, published_std (NaN
-    where the paper has none); standard_errors: ours - published in standard errors of that
-    difference (NaN without spread). A method that was not run under these conventions has no row.
+    Columns: ours_mean, ours_std (over n seeds, ddof = 1), n; published_mean, published_std (NaN if the
+    paper has none); standard_errors: ours - published in standard errors of that difference (NaN without
+    spread). A method that was not run under these conventions has no row. Raises ValueError for an
+    unknown score.
     """
     check_score(score)
     rows = {}
     for dataset in results.datasets:
         printed = published().tables[score][dataset]
-        best = results.about.exhaustive[dataset][score]
+        best = results.provenance.exhaustive[dataset][score]
         rows[dataset, EXHAUSTIVE] = _row(np.array([best]), printed.get(EXHAUSTIVE))
         for method in METHODS:
             if (run := results.find(dataset, method, conventions)) is not None:
@@ -44,7 +44,7 @@ def table(results: PaperResults, conventions: Conventions, score: str = "test_bc
 
 
 def frame(rows: dict[Any, dict[str, float]], names: list[str]) -> pd.DataFrame:
-    """Rows by their keys, with the index called `names`, also where there are none."""
+    """Make a table of rows by their keys, with the index called `names`; it is empty without rows."""
     if not rows:
         return pd.DataFrame()
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(names)
@@ -72,7 +72,7 @@ def _row(values: Float, printed: tuple[float, float | None] | None) -> dict[str,
 
 @lru_cache(maxsize=4096)
 def compare(results: PaperResults, run: int, other: int, network: str, score: str) -> Paired | None:
-    """A run minus another on the seeds that both finished, or None where those are fewer than two."""
+    """Compare a run with another on the seeds that both finished; None if those are fewer than two."""
     both = pd.concat(
         [results.seed_scores(i, network, score) for i in (run, other)], axis=1, join="inner"
     ).to_numpy()
@@ -80,10 +80,10 @@ def compare(results: PaperResults, run: int, other: int, network: str, score: st
 
 
 def contrasts(results: PaperResults, conventions: Conventions, score: str = "test_bce") -> pd.DataFrame:
-    """Each method minus MLE, paired by seed (same initial angles): one row per (dataset, method).
+    """Compare each method with MLE, paired by seed (same initial angles), in a row per (dataset, method).
 
-    Columns: those of `statistics.Paired`; p_holm: the t test adjusted for all rows; published: the
-    difference of the published means, and published_errors: the same in standard errors.
+    Columns: those of `comparisons.Paired`, method minus MLE; p_holm: the t test adjusted for all rows;
+    published: the difference of the published means; published_errors: the same in standard errors.
     """
     check_score(score)
     rows = {}
@@ -110,12 +110,11 @@ def _published_contrast(dataset: str, method: str, score: str) -> dict[str, floa
 
 
 def orderings(results: PaperResults, score: str = "test_bce") -> pd.DataFrame:
-    """Under which conventions the paper's ordering appears: one row per `Conventions`.
+    """Count under each `Conventions` how much of the paper's ordering appears; best first.
 
-    clear: methods whose published difference from MLE is more than 2 standard errors; reproduced
-    and reversed: those of them where the 95 % interval of our paired difference lies on the
-    published side of 0, or on the other; rms: root mean square of ours - published over all cells.
-    Sorted, best first.
+    clear: methods whose published difference from MLE exceeds 2 standard errors; reproduced and
+    reversed: those of them whose 95 % interval of our paired difference lies on the published side of
+    0, or on the other; rms: root mean square of ours - published over all cells.
     """
     rows = []
     for conventions in all_conventions():
@@ -142,12 +141,12 @@ def orderings(results: PaperResults, score: str = "test_bce") -> pd.DataFrame:
 def regularizer_effect(
     results: PaperResults, gradient: str, likelihood: str, network: str, score: str = "test_bce"
 ) -> pd.DataFrame:
-    """What the regulariser itself does: `contrasts` where MLE has the same likelihood, so the same step."""
+    """Isolate the regulariser: `contrasts` with the same likelihood, so the same step size, for MLE."""
     return contrasts(results, Conventions(gradient, likelihood, likelihood, network), score)
 
 
 def scale_effect(results: PaperResults, network: str, score: str = "test_bce") -> pd.DataFrame:
-    """What the scale of the likelihood alone does: MLE with the mean minus MLE with the sum, by dataset."""
+    """Isolate the scale of the likelihood: MLE with the mean minus MLE with the sum, by dataset."""
     rows = {}
     for dataset in results.datasets:
         summed, averaged = (
@@ -161,7 +160,7 @@ def scale_effect(results: PaperResults, network: str, score: str = "test_bce") -
 
 
 def readings(results: PaperResults) -> dict[str, Conventions]:
-    """The three readings that the report tells of, by name; without those that were not run."""
+    """Name the three choices of conventions that the report shows; those that were not run are left out."""
     printed = Conventions()
     found = {
         "Algorithm 1 as printed, likelihood summed": printed,

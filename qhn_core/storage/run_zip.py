@@ -168,4 +168,4 @@ def save_run(folder: Path, result: RunResult) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     result.history.to_parquet(folder / "history.parquet", index=False)
     (folder / "angles.npz").write_bytes(pack_angles(result.state))
-    (folder / "config.json").write_text(result.config.model_dump_json(indent=2) + "\n")
+    (folder / "config.json").write_text(result.config.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -73,7 +73,7 @@ def test_a_run_opens_with_all_its_seeds(visit):
 
 
 def test_the_command_that_made_it_is_on_the_page(visit):
-    about = paper.load_results().about
+    about = paper.load_results().provenance
     assert about.command in [block.value for block in visit("paper").at.code]
 
 
@@ -97,7 +97,9 @@ def test_parts_beyond_the_paper_are_told_by_the_package(visit, number, score):
 
 def test_without_runs_beyond_the_paper_there_is_no_such_part(visit, monkeypatch):
     results = paper.load_results()
-    section_iv = dataclasses.replace(results, about=results.about.model_copy(update={"beyond": ()}))
+    section_iv = dataclasses.replace(
+        results, provenance=results.provenance.model_copy(update={"beyond": ()})
+    )
     monkeypatch.setattr("qhn_core.paper.load_results", lambda: section_iv)
     page = visit("paper")
     assert "part" not in [item.key for item in page.at.get("button_group")]
@@ -191,7 +193,7 @@ def test_results_computed_here_are_shown_in_the_place_of_the_others(visit, asked
     shipped = paper.load_results()
     ours = dataclasses.replace(
         shipped,
-        about=shipped.about.model_copy(update={"command": "qhn reproduce --seeds 5"}),
+        provenance=shipped.provenance.model_copy(update={"command": "qhn reproduce --seeds 5"}),
         scores=shipped.scores.assign(test_bce=shipped.scores.test_bce + 1),
     )
     paper.save_results(results_folder(5), ours)

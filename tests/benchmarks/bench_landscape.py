@@ -1,10 +1,9 @@
 """Exact landscapes, against orqviz's 2D scan of a plain cirq + qsim loss at the same points.
 
-A scan of orqviz (pip install orqviz) gives one objective at one λ; a scan here gives all of them. Where
-orqviz is not installed, a plain loop over the same loss takes its place.
+A scan by orqviz (pip install orqviz) gives one objective at one λ; a scan here gives all of them. If
+orqviz is missing, a plain loop over the same loss replaces it.
 """
 
-import resource
 import time
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ import qhn_core as qhn
 from qhn_core.circuits.ansatz import parameter_resolver
 from qhn_core.landscape.scanner import scan_in_stages
 from qhn_core.model.scores import score_table
+from qhn_core.paper.cost import peak_memory_mb
 from tests.benchmarks.measure import median_seconds, row
 
 RESOLUTION, PEER_RESOLUTION = 51, 11
@@ -65,7 +65,7 @@ def peer_scan(config: qhn.RunConfig, scan: qhn.LandscapeScan) -> np.ndarray:
 
 
 def peer_name() -> str:
-    """Say what the peer is."""
+    """Name the peer."""
     try:
         import orqviz  # noqa: F401
     except ImportError:
@@ -105,7 +105,7 @@ def large_rows() -> list[str]:
     """Measure 21x21 points at 22 qubits and three layers: time, longest wait for a cancel, memory."""
     config = qhn.RunConfig(n_hidden=LARGE, n_layers=3)
     score_table(config)  # the scores of all networks, which training has made already
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_mb()
     landscape_config = qhn.LandscapeConfig(resolution=21)
     scans = scan_in_stages(config, landscape_config, np.zeros(config.angle_shape))
     waits, scan = [], None
@@ -117,7 +117,7 @@ def large_rows() -> list[str]:
     scans.close()
     cancel = max(waits) + time.perf_counter() - started
     rate = scan.done.sum() / sum(waits)
-    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    memory = peak_memory_mb() - before
     name = f"21x21 landscape, {config.n_qubits} qubits, L=3"
     return [
         row(

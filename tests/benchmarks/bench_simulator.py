@@ -12,7 +12,7 @@ N_QUBITS, N_CIRCUITS = 14, 50
 
 
 def plain_loop(angles: np.ndarray) -> np.ndarray:
-    """What a newcomer writes: resolve the circuit, simulate it, square."""
+    """Compute as a newcomer would: resolve the circuit, simulate it, square."""
     circuit = qhn.brickwork_circuit(N_QUBITS, angles.shape[1])
     simulator = qsimcirq.QSimSimulator()
     qubits = cirq.LineQubit.range(N_QUBITS)

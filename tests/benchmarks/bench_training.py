@@ -58,7 +58,7 @@ def paper_rows() -> list[str]:
 def sampled_rows() -> list[str]:
     """Wall time per shifted, sampled SELBO evaluation, seeds on two threads, over the first 40 epochs.
 
-    Early epochs are the dearest: their samples are all distinct.
+    Early epochs cost most, since all their samples are distinct.
     """
     out = []
     for n_layers, goal in ((1, "<= 5.3 µs"), (2, "<= 49 µs"), (3, "<= 96 µs")):
@@ -133,5 +133,5 @@ def large_rows() -> list[str]:
 
 
 def rows() -> list[str]:
-    """All of them."""
+    """Run all of these benchmarks."""
     return [*paper_rows(), *sampled_rows(), *exact_rows(), *large_rows()]

@@ -1,9 +1,9 @@
 """A class on one server, measured: `python -m tests.load [--sessions 30] [--seconds 60]`.
 
 Starts the real app on a free port of loopback, with a store of its own. Sessions speak Streamlit's
-protocol over a web socket and hold the event stream of the run on show, as a browser does, but draw
-nothing. First one viewer of one run, then many viewers of one run, then everybody trains, changes
-controls, pauses, steps, reloads. Prints a table of figures and goals; exits with 1 where something is
+protocol over a web socket and hold the event stream of the run that they show, as a browser does, but
+they draw nothing. First one viewer of one run, then many viewers of one run, then everybody trains, changes
+controls, pauses, steps, reloads. Prints a table of figures and goals; exits with 1 if something is
 wrong (errors, runs without an end, processes left behind), not where something is slow.
 """
 
@@ -19,35 +19,36 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from qhn_core.jobs.job import MOVING
 from qhn_core.storage.runs import RunStore
 from tests.service.browserless import AppServer, Session, child_processes, events, is_running
 
 GRACE_SECONDS = 5
 END_SECONDS = 60
-"""How long after the last session all runs must rest, at most."""
+"""All runs must rest at most so long after the last session."""
 WATCH_SECONDS = 8
 EPOCHS = 600
-"""Of a run that only is to be watched: 15 s."""
+"""Epochs of a run that is only watched; they take 15 s."""
 WRONG_IN_LOG = re.compile(r"Traceback|Error|Exception|CRITICAL|Task was destroyed", re.IGNORECASE)
 STRENGTHS = ["0.001", "0.1", "1", "10", "100", "1000"]
 REFUSALS = ("under way on this server", "under way; pause or wait for")
 
 
 class Server(AppServer):
-    """The app, with what the system says of its process."""
+    """The app, with the load of its process."""
 
     def cpu_seconds(self):
-        """Of the server alone, without its workers."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU time of the server alone, without its workers."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
 
     def memory_mb(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        return psutil.Process(self.process.pid).memory_info().rss / 2**20
 
     async def health_ms(self):
-        """How long the health endpoint takes to answer."""
+        """Time that the health endpoint takes to answer."""
         started = time.perf_counter()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(b"GET /_stcore/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
@@ -59,7 +60,7 @@ class Server(AppServer):
 
 
 class Figures:
-    """What was seen."""
+    """Everything that was measured."""
 
     def __init__(self):
         self.health, self.memory, self.clicks, self.wrong = [], [], [], []
@@ -71,7 +72,7 @@ class Figures:
 
 
 async def count_updates(server, path, seconds):
-    """Updates a second of one stream over some seconds, or to the end of the run."""
+    """Count updates per second of one stream, for some seconds or until the run ends."""
     count, began, last = 0, 0.0, 0.0
     stream = events(server.port, path)
     with contextlib.suppress(TimeoutError):
@@ -86,9 +87,9 @@ async def count_updates(server, path, seconds):
 
 
 async def watch(server, seed, streams, pages):
-    """(updates a second and viewer, server's share of a core) of one run with so many viewers.
+    """Measure (updates per second and viewer, server's share of a core) of one run with so many viewers.
 
-    streams: viewers who hold an event stream only; pages: those who have the page open besides.
+    streams: viewers that only hold an event stream; pages: viewers that also have the page open.
     """
     async with contextlib.AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -110,7 +111,7 @@ async def watch(server, seed, streams, pages):
 
 
 async def stream_of(server, session, figures):
-    """Hold the event stream of whatever run the session shows."""
+    """Hold the event stream of the run that the session shows, and change over when it shows another."""
     while True:
         path = session.events_path
         if path is None:
@@ -132,7 +133,7 @@ async def stream_of(server, session, figures):
 
 
 async def act(session, rng):
-    """One thing that a student does."""
+    """Do one thing that a student does, chosen at random."""
     what = rng.choice(["train", "train", "train", "pause", "resume", "step", "reset", "preset", "seed"])
     if what == "train":
         await session.choose("Regularisation λ", rng.choice(STRENGTHS))
@@ -147,7 +148,7 @@ async def act(session, rng):
 
 
 async def student(server, number, until, figures):
-    """Open the page, and do things with pauses to think, until it is over; reload now and then."""
+    """Use the page until the time is over, with pauses to think; reload now and then."""
     rng = random.Random(number)
     query = f"n_seeds=2&seed={number % 10}"  # some ask for the same run
     await asyncio.sleep(rng.uniform(0, 3))
@@ -173,7 +174,7 @@ async def student(server, number, until, figures):
 
 
 async def probe(server, figures, every):
-    """Ask for the server's health and size again and again."""
+    """Record the server's health and memory at regular intervals."""
     while True:
         figures.health.append(await server.health_ms())
         figures.memory.append(server.memory_mb())
@@ -181,7 +182,7 @@ async def probe(server, figures, every):
 
 
 async def use(server, sessions, seconds, figures):
-    """Everybody at once; errors of a session are told, and end it alone."""
+    """Run all sessions at once. An error ends its own session only, and is recorded."""
     until = time.monotonic() + seconds
     probing = asyncio.create_task(probe(server, figures, 0.25))
     students = [student(server, number, until, figures) for number in range(sessions)]
@@ -196,7 +197,7 @@ async def use(server, sessions, seconds, figures):
 
 
 async def wait_until_all_rest(home):
-    """(seconds until no run moved, runs that still do, how many runs there are by status)."""
+    """Wait until no run moves: (seconds that it took, runs that still move, number of runs by status)."""
     began = time.monotonic()
     while True:
         with RunStore(home) as store:
@@ -212,7 +213,7 @@ async def wait_until_all_rest(home):
 
 
 def row(what, value, goal="", ok=None):
-    """One line of the table."""
+    """Print one line of the table."""
     verdict = "" if ok is None else "ok" if ok else "MISSED"
     print(f"{what:52} {value:>22}  {goal:18} {verdict}", flush=True)
 
@@ -222,9 +223,13 @@ def percentile(values, share):
 
 
 async def measure(server, home, sessions, seconds):
-    """Run all phases and print the table; True where nothing is wrong."""
+    """Run all phases and print the table; return True if nothing is wrong."""
     figures = Figures()
-    row(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start", "measured", "goal")
+    row(
+        f"{os.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f} at the start",
+        "measured",
+        "goal",
+    )
     rate, share = await watch(server, 100, streams=0, pages=1)
     row("updates a second, one viewer", f"{rate:.1f}", ">= 15", rate >= 15)
     row("  server's share of a core", f"{share:.0%}")
@@ -252,7 +257,7 @@ async def measure(server, home, sessions, seconds):
     took, moving, counts = await wait_until_all_rest(home)
     row("runs", ", ".join(f"{count} {status}" for status, count in counts.items()))
     row(f"  all at rest after the last session ({took:.0f} s)", f"{moving} moving", "0", moving == 0)
-    log = server.log.read_text().splitlines()
+    log = server.log.read_text(encoding="utf-8").splitlines()
     figures.wrong += [f"log: {line}" for line in log if WRONG_IN_LOG.search(line)]
     row("errors, on pages and in the log", f"{len(figures.wrong)}", "0", not figures.wrong)
     for line in figures.wrong[:20]:
@@ -265,7 +270,7 @@ def both(values):
 
 
 def tell_memory(memory):
-    """Flat: the last quarter of the time needs no more than the one before it, but for a twentieth."""
+    """Print the memory. It is flat if the last quarter of the time has at most 5 % more than the third."""
     quarters = [memory[len(memory) * i // 4 : len(memory) * (i + 1) // 4] for i in range(4)]
     sizes = [statistics.median(quarter) for quarter in quarters]
     text = " ".join(f"{size:.0f}" for size in sizes)

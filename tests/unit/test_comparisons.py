@@ -2,10 +2,13 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from qhn_core.comparisons import holm, paired, standard_errors_apart
+from qhn_core.comparisons import MOST_EXACT, holm, paired, signed_rank_p, standard_errors_apart
+from qhn_core.landscape.roughness import MEASURES
+from qhn_core.landscape.smoothness import paired_differences
 
 
 def samples(seed, n):
@@ -25,27 +28,77 @@ def test_paired_is_the_t_test_with_its_interval(n):
     assert found.effect == pytest.approx(wanted.statistic / math.sqrt(n))
 
 
-def test_wilcoxon_of_few_is_exact_by_counting_all_signs():
-    a, b = samples(3, 9)
-    d = a - b
-    ranks = np.argsort(np.argsort(np.abs(d))) + 1
-    total = sum(ranks)
-    seen = ranks[d > 0].sum()
+def p_by_all_signs(d):
+    """Two-sided p of signed ranks: every choice of signs of the differences that are not zero."""
+    ranks = stats.rankdata(np.abs(d))  # zeros are ranked, and then count for neither side
+    own = ranks[d != 0]
+    seen = abs(ranks[d > 0].sum() - own.sum() / 2)
     sums = [
-        sum(r for r, s in zip(ranks, signs, strict=True) if s)
-        for signs in itertools.product([0, 1], repeat=9)
+        sum(r for r, s in zip(own, s, strict=True) if s) for s in itertools.product([0, 1], repeat=len(own))
     ]
-    extreme = min(seen, total - seen)
-    share = np.mean([min(s, total - s) <= extreme for s in sums])
-    assert paired(a, b).p_wilcoxon == pytest.approx(share)
+    return np.mean([abs(total - own.sum() / 2) >= seen - 1e-9 for total in sums])
 
 
-def test_wilcoxon_of_many_and_with_ties_is_scipys():
-    a, b = samples(4, 100)
-    assert paired(a, b).p_wilcoxon == pytest.approx(stats.wilcoxon(a, b, method="asymptotic").pvalue)
-    ties = np.array([1.0, 1.0, 0.0, 2.0, -1.0, 3.0] * 4)
-    found = paired(ties, np.zeros(24))
-    assert found.p_wilcoxon == pytest.approx(stats.wilcoxon(ties, method="asymptotic").pvalue)
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 12])
+@pytest.mark.parametrize("values", ["continuous", "ties", "ties and zeros"])
+def test_signed_ranks_of_few_by_counting_all_signs(n, values):
+    rng = np.random.default_rng(n)
+    for _ in range(5):
+        d = {
+            "continuous": rng.normal(0.5, 1, n),
+            "ties": rng.choice([-2.0, -1.0, 1.0, 2.0, 3.0], n),
+            "ties and zeros": rng.integers(-2, 4, n).astype(float),
+        }[values]
+        assert signed_rank_p(d) == pytest.approx(p_by_all_signs(d))
+
+
+@pytest.mark.parametrize("n", [13, 50])
+def test_signed_ranks_without_ties_are_scipys_exact_test(n):
+    d = np.random.default_rng(n).normal(0.2, 1, n)
+    assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue)
+
+
+def test_signed_ranks_with_ties_and_zeros_are_scipys_permutations_by_pratts_ranks():
+    d = np.array([1.0, 1.0, 0.0, 2.0, -1.0, 3.0, 0.0, 4.0, -2.0, 5.0, 5.0])
+    every = stats.PermutationMethod(n_resamples=np.inf)
+    assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, zero_method="pratt", method=every).pvalue)
+
+
+@pytest.mark.parametrize("n", [MOST_EXACT, MOST_EXACT + 1])
+def test_signed_ranks_of_many_are_scipys_normal_approximation(n):
+    d = np.random.default_rng(4).integers(-9, 11, n).astype(float)
+    wanted = stats.wilcoxon(d, zero_method="pratt", method="asymptotic").pvalue
+    assert 1e-4 < wanted < 0.2
+    assert signed_rank_p(d) == pytest.approx(wanted, rel=0.02 if n == MOST_EXACT else 1e-9)
+
+
+def test_lower_differences_are_never_more_evidence_of_high_ones():
+    """Pratt's example (JASA 54, 655, 1959), which fails where zeros are dropped before ranking."""
+    values = np.array([0, 2, 3, 4, 6, 7, 8, 9, 11, 14, 15, 17, -18.0])
+    dropped = [stats.wilcoxon(v[v != 0], method="auto").pvalue for v in (values, values - 1)]
+    assert dropped[0] > dropped[1]
+    found = [signed_rank_p(values - shift) for shift in (0, 1, 2, 3, 4, 5)]
+    assert found == sorted(found)
+
+
+def test_one_test_serves_seeds_and_planes():
+    """The same numbers, with ties and a zero, through both users gave two p values once."""
+    a, b = samples(4, 9)
+    a[0], a[1:4] = b[0], b[1:4] + 0.0625
+    rows = [
+        {
+            "seed": i,
+            "objective": name,
+            "regularization": s,
+            "bandwidth": np.nan,
+            **dict.fromkeys(MEASURES, v),
+        }
+        for name, s, values in (("mle", np.nan, b), ("elbo", 1.0, a))
+        for i, v in enumerate(values)
+    ]
+    table = paired_differences(pd.DataFrame(rows))
+    assert set(table.p) == {paired(a, b).p_wilcoxon}
+    assert table.p_holm.tolist() == holm(table.p.tolist())
 
 
 def test_the_sign_is_first_minus_second_and_ties_count_half():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOT_MODULES = ("config", "bits", "versions", "comparisons")
+ROOT_MODULES = ("config", "bits", "versions", "comparisons", "assets")
 WINGS = {
     "kernels": set(),
     "model": {"kernels"},
@@ -95,3 +95,13 @@ def test_the_modules_directly_in_qhn_core_are_few():
         if path.parent == ROOT / "qhn_core" and path.name != "__init__.py"
     }
     assert direct == set(ROOT_MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_importing_a_module_needs_nothing_that_windows_lacks(module):
+    unix = {"fcntl", "grp", "pwd", "pty", "resource", "syslog", "termios"}
+    for node in ast.parse(MODULES[module].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            assert not unix & {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module not in unix

@@ -47,7 +47,7 @@ def _probe_gpu(name: str) -> Availability:
         done = subprocess.run(
             [sys.executable, "-c", PROBE.format(name=name)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=120,
             check=False,
         )

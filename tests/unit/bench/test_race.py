@@ -1,4 +1,4 @@
-"""The race: its references, what it refuses, and that every tool here answers right."""
+"""The race: its references, its refusals, and the answers of every tool that is installed."""
 
 import json
 import sys
@@ -146,7 +146,7 @@ def test_the_command_prints_a_table_and_writes_json(capsys, tmp_path, monkeypatc
     options = ["--tools", "qhn,cirq", "--layers", "1", "--works", "exact ELBO", "--repeats", "1"]
     assert main(["bench", *options, "--json", str(tmp_path / "bench.json")]) == 0
     out = capsys.readouterr().out
-    ours, theirs = json.loads((tmp_path / "bench.json").read_text())
+    ours, theirs = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
     assert (ours["tool"], theirs["tool"], ours["n_qubits"]) == ("qhn", "cirq", 14)
     assert f"{theirs['median_ms'] / ours['median_ms']:,.1f} x" in out
     assert "cirq + qsimcirq loop: cirq" in out
@@ -261,18 +261,18 @@ def test_the_median_leaves_out_the_first_call_unless_it_is_long(monkeypatch):
     assert growth.median_seconds(lambda seed: seed) == pytest.approx(6.0)
 
 
-def test_growth_is_told_as_it_is_measured_and_written(capsys, tmp_path, monkeypatch):
+def test_growth_is_printed_as_it_is_measured_and_written(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(growth, "QUBITS", (4, 5))
     monkeypatch.setattr(growth, "DRAWN_QUBITS", (4,))
     monkeypatch.setattr(growth, "TRAINED", (("gaussian", 1, (1,)),))
     monkeypatch.setattr(growth, "ENOUGH_SECONDS", 1e-9)
     page, data = tmp_path / "growth.html", tmp_path / "growth.json"
     assert main(["bench", "--growth", str(page), "--json", str(data)]) == 0
-    points = json.loads(data.read_text())
+    points = json.loads(data.read_text(encoding="utf-8"))
     grid = {(p["n_qubits"], p["n_layers"]) for p in points if p["work"] == "exact"}
     assert grid == {(4, n_layers) for n_layers in range(1, 7)} | {(5, n_layers) for n_layers in (2, 3, 6)}
     assert [p["n_qubits"] for p in points if p["work"] == "gaussian"] == [6]
     assert {p["simulator"] for p in points if p["n_layers"] > 2} == {"numba"}
     out = capsys.readouterr().out
     assert all(f"{p['n_qubits']:5} qubits {p['n_layers']} layers" in out for p in points)
-    assert "How time grows" in page.read_text()
+    assert "How time grows" in page.read_text(encoding="utf-8")

@@ -48,7 +48,7 @@ def test_a_scan_is_stored_and_not_computed_again(home, capsys, monkeypatch, expe
 
 
 def test_without_a_store_the_scan_runs_and_says_so(home, capsys):
-    home.write_text("a file in its place")
+    home.write_text("a file in its place", encoding="utf-8")
     assert main(["landscape", *OPTIONS, "--resolution", "11", "--json"]) == 0
     out, err = capsys.readouterr()
     assert "roughness" in json.loads(out)

@@ -121,7 +121,7 @@ def test_json_is_one_object_with_the_numbers_of_train(capsys):
     ],
 )
 def test_the_simulator_that_is_named_is_the_one_that_ran(capsys, monkeypatch, name, layers, used):
-    """Seen by the states that training asks for; the scores at the end are the simulator's in any case."""
+    """Count the states that training asks for; the scores at the end use the simulator in any case."""
     ran = set()
     for cls in (Compiled, CirqReference, QSim):
         state = cls.state
@@ -182,7 +182,7 @@ def test_a_run_folder_holds_the_whole_run(capsys, tmp_path):
     report(capsys, *SMALL, "--out", str(folder))
     expected = qhn.train(CONFIG)
     assert sorted(p.name for p in folder.iterdir()) == ["angles.npz", "config.json", "history.parquet"]
-    assert qhn.RunConfig.model_validate_json((folder / "config.json").read_text()) == CONFIG
+    assert qhn.RunConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8")) == CONFIG
     history = pd.read_parquet(folder / "history.parquet")
     pd.testing.assert_frame_equal(history, expected.history, check_exact=True)
     with np.load(folder / "angles.npz", allow_pickle=False) as angles:
@@ -203,9 +203,9 @@ def test_a_run_is_not_overwritten(capsys, tmp_path):
 
 
 def test_a_folder_that_can_not_be_made_is_bad_input(capsys, tmp_path):
-    """Known before the training, not after an hour of it."""
+    """The error comes before the training, not after an hour of it."""
     file = tmp_path / "file"
-    file.write_text("")
+    file.write_text("", encoding="utf-8")
     assert main(["train", *SMALL, "--json", "--out", str(file / "run")]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -318,13 +318,13 @@ def test_the_installed_command_prints_json_alone():
     done = subprocess.run(
         [command, "train", "--json", *SMALL],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=SECONDS,
         env=os.environ,
     )
     assert done.returncode == 0
     assert json.loads(done.stdout)["summary"] == qhn.train(CONFIG).summary().to_dict(orient="index")
     bad = subprocess.run(
-        [command, "train", "--epochs", "0"], capture_output=True, text=True, timeout=SECONDS
+        [command, "train", "--epochs", "0"], capture_output=True, encoding="utf-8", timeout=SECONDS
     )
     assert (bad.returncode, bad.stdout) == (2, "")

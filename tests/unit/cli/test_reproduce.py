@@ -40,13 +40,13 @@ def test_it_prints_and_writes_everything_and_goes_on(command, capsys, tmp_path):
     results = load_results(out)
     wanted = paper_configs(paper_base(n_seeds=3, epochs=4), ["gaussian"], ["chain-rule"], ["sum"])
     assert list(results.configs) == wanted
-    assert results.about.command == "qhn reproduce " + " ".join(SMALL)
+    assert results.provenance.command == "qhn reproduce " + " ".join(SMALL)
     assert (out / "report.html").stat().st_size < 10e6
     # Once more, to ship: nothing is computed, and there is no report.
     assert command("--ship", str(ship)) == 0
     assert not (ship / "report.html").exists()
     again = load_results(ship)
-    assert again.about.epochs_computed == 0
+    assert again.provenance.epochs_computed == 0
     pd.testing.assert_frame_equal(again.scores, results.scores, check_exact=True)
 
 
@@ -69,7 +69,7 @@ def test_bad_options_are_named_and_nothing_is_trained(command, capsys, tmp_path,
 
 
 def test_a_folder_that_can_not_be_made_is_known_before_the_training(command, capsys, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     assert command("--out", str(tmp_path / "file" / "out")) != 0
     assert not (tmp_path / "home").exists()
 

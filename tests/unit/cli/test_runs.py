@@ -109,7 +109,7 @@ def test_an_action_without_a_run_is_bad_input(capsys, home, action):
 
 def test_a_file_that_is_no_run_is_bad_input_and_a_missing_one_a_failure(capsys, home, tmp_path):
     file = tmp_path / "letter.zip"
-    file.write_text("Dear all,")
+    file.write_text("Dear all,", encoding="utf-8")
     code, out, err = run(capsys, "runs", "import", str(file))
     assert (code, out) == (2, "")
     assert "not a sound zip file" in err
@@ -135,8 +135,17 @@ def test_a_run_at_epoch_0_can_be_shown_and_taken_home(capsys, home, action, monk
 
 
 def test_a_store_that_can_not_be_opened_is_a_failure(capsys, home):
-    (home / "runs.sqlite3").write_text("this is no database, however you look at it")
+    (home / "runs.sqlite3").write_text("this is no database, however you look at it", encoding="utf-8")
     code, out, err = run(capsys, "runs")
     assert (code, out) == (1, "")
     assert "runs.sqlite3" in err
     assert "Traceback" not in err
+
+
+def test_a_zip_for_a_folder_that_is_missing_is_bad_input(capsys, home, tmp_path):
+    [row] = swept(capsys)
+    code, out, err = run(
+        capsys, "runs", "export", row["run"], "--out", str(tmp_path / "missing" / "run.zip")
+    )
+    assert (code, out) == (2, "")
+    assert "must be a file in a folder that exists" in err

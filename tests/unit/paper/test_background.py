@@ -1,4 +1,4 @@
-"""The study in the background: a real process of its own, stopped and gone on with, and what it refuses."""
+"""The study in the background: a real process of its own, which is stopped, continued and killed."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def test_it_is_stopped_goes_on_and_finds_what_an_uninterrupted_study_finds(backg
     with pytest.raises(ServerFullError, match="one at a time"):
         background.start(STUDY, "second")
     first_count(background)
-    assert os.getpriority(os.PRIO_PROCESS, background._process.pid) == os.getpriority(0, 0) + 19
+    assert os.getpriority(os.PRIO_PROCESS, background._process.pid) == 19
     background.stop()
     stopped = background.wait(PATIENCE)
     assert stopped.status == Status.INTERRUPTED
@@ -67,14 +67,14 @@ def test_it_is_stopped_goes_on_and_finds_what_an_uninterrupted_study_finds(backg
     assert (done.status, done.done, done.total) == (Status.DONE, 6 * 400, 6 * 400)
     assert list(computed_here()) == [2]
     found = load_results(results_folder(2))
-    assert found.about.command == "third"
-    assert found.about.epochs_computed == 6 * 400 - trained
+    assert found.provenance.command == "third"
+    assert found.provenance.epochs_computed == 6 * 400 - trained
     with RunStore(tmp_path / "whole") as store:
         whole = run_study(STUDY, thread_workers(2), store, "whole")
     pd.testing.assert_frame_equal(found.scores, whole.scores, check_dtype=False, rtol=1e-6)
 
 
-def test_a_process_that_is_killed_is_told(background):
+def test_a_process_that_is_killed_is_reported(background):
     background.start(STUDY, "")
     os.kill(background._process.pid, signal.SIGKILL)
     killed = background.wait(PATIENCE)
@@ -82,8 +82,8 @@ def test_a_process_that_is_killed_is_told(background):
     assert "exit code -9" in killed.message
 
 
-def test_a_store_that_can_not_be_used_is_told(background, home):
-    home.write_text("")
+def test_a_store_that_can_not_be_used_is_reported(background, home):
+    home.write_text("", encoding="utf-8")
     background.start(STUDY, "")
     failed = background.wait(PATIENCE)
     assert failed.status == Status.FAILED
@@ -104,6 +104,6 @@ def test_what_is_computed_here_is_found_by_its_seeds(home):
     assert computed_here() == {}
     for name in ("20", "5", "draft"):
         (home / "paper" / name).mkdir(parents=True)
-        (home / "paper" / name / "about.json").write_text("{}")
+        (home / "paper" / name / "about.json").write_text("{}", encoding="utf-8")
     (home / "paper" / "50").mkdir()  # under way: about.json comes last
     assert list(computed_here()) == [5, 20]

@@ -1,4 +1,4 @@
-"""What the paper does not vary: paired comparisons, sentences and figures of made-up results."""
+"""Variations beyond the paper: paired comparisons, sentences and figures of made-up results."""
 
 import html
 
@@ -108,11 +108,14 @@ def test_nothing_beyond_chance_is_said_to_be_nothing(results):
     assert "by algorithm-1, 0 of 18 runs are better and 0 worse" in text
 
 
-def test_only_parts_that_were_run_are_told_of(results):
+def test_only_parts_that_were_run_are_reported(results):
     assert parts_run(results) == ["layers", "annealing", "shots"]
     assert beyond_sentence(results, "strength", NETWORK) == ""
     paper_only = PaperResults(
-        results.about.model_copy(update={"beyond": ()}), results.scores, results.curves, results.landscape
+        results.provenance.model_copy(update={"beyond": ()}),
+        results.scores,
+        results.curves,
+        results.landscape,
     )
     assert parts_run(paper_only) == []
     page = html.unescape(report_html(results))

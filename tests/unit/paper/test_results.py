@@ -66,7 +66,7 @@ def test_exhaustive_search_is_the_best_on_the_training_set(results):
     for dataset in ("moons", "gaussian"):
         problem = score_table(BASE.model_copy(update={"dataset": dataset}))
         best = problem.train_bce == problem.train_bce.min()
-        found = results.about.exhaustive[dataset]
+        found = results.provenance.exhaustive[dataset]
         assert found["train_bce"] == problem.train_bce.min()
         assert found["test_bce"] in problem.test_bce[best]
 
@@ -83,7 +83,7 @@ def test_curves_are_means_over_the_seeds(results):
 
 
 def test_the_slice_goes_through_the_best_seed(results):
-    about = results.about.slice
+    about = results.provenance.slice
     assert about.config.objective == "selbo"
     trained = qhn.train(about.config)
     assert about.seed == trained.state.best_objective.argmax()
@@ -95,7 +95,7 @@ def test_the_slice_goes_through_the_best_seed(results):
 
 
 def test_it_says_how_it_was_made(results):
-    about = results.about
+    about = results.provenance
     assert about.command == "qhn reproduce --small"
     assert about.versions["qhn_core"] == qhn.__version__
     assert about.epochs_computed == about.epochs_total == 6 * len(results.configs)
@@ -125,14 +125,14 @@ def test_a_second_call_computes_nothing_and_finds_the_same(tmp_path, monkeypatch
             run_study(study, thread_workers(), store, "first", stop_halfway)
         second = run_study(study, thread_workers(), store, "second")
         third = run_study(study, thread_workers(), store, "third")
-    assert 0 < second.about.epochs_computed < second.about.epochs_total
-    assert third.about.epochs_computed == 0
+    assert 0 < second.provenance.epochs_computed < second.provenance.epochs_total
+    assert third.provenance.epochs_computed == 0
     for again in (second, third):
         pd.testing.assert_frame_equal(again.scores, whole.scores, check_exact=True)
         pd.testing.assert_frame_equal(again.curves, whole.curves, check_exact=True)
 
 
-def test_a_failed_run_is_told_and_nothing_is_made_up(tmp_path, monkeypatch):
+def test_a_failed_run_is_reported_and_nothing_is_made_up(tmp_path, monkeypatch):
     def broken(config, start, n_epochs):
         raise RuntimeError("no power")
 
@@ -146,7 +146,7 @@ def test_a_failed_run_is_told_and_nothing_is_made_up(tmp_path, monkeypatch):
 
 def test_files_keep_everything_to_single_precision(results, folder):
     found = load_results(folder)
-    assert found.about == results.about
+    assert found.provenance == results.provenance
     for name in ("scores", "curves", "landscape"):
         wanted = getattr(results, name)
         pd.testing.assert_frame_equal(
@@ -161,7 +161,7 @@ def test_files_keep_everything_to_single_precision(results, folder):
 
 
 def change_json(path, **fields):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **fields}))
 
 
 def change_table(path, change):
@@ -170,11 +170,14 @@ def change_table(path, change):
 
 BROKEN = {
     "no about": (lambda f: (f / "about.json").unlink(), "about.json: can't be read"),
-    "cut about": (lambda f: (f / "about.json").write_text('{"format": 1'), "about.json.*JSON"),
+    "cut about": (
+        lambda f: (f / "about.json").write_text('{"format": 1', encoding="utf-8"),
+        "about.json.*JSON",
+    ),
     "newer": (lambda f: change_json(f / "about.json", format=2), "about.json: format=2"),
     "stranger": (lambda f: change_json(f / "about.json", author="me"), "about.json: author"),
     "bad config": (lambda f: change_json(f / "about.json", paper=[{"epochs": 0}]), "about.json: paper"),
-    "no runs": (lambda f: change_json(f / "about.json", paper=[], beyond=[]), "scores.parquet: names runs"),
+    "no runs": (lambda f: change_json(f / "about.json", paper=[], beyond=[]), "scores.parquet: holds runs"),
     "no table": (lambda f: (f / "curves.parquet").unlink(), "curves.parquet: can't be read"),
     "cut table": (lambda f: (f / "scores.parquet").write_bytes(b"PAR1"), "scores.parquet: can't be read"),
     "column": (
@@ -201,9 +204,9 @@ def test_a_broken_file_is_named_with_what_to_do(folder, broken):
 
 def test_the_results_that_ship_are_whole_small_and_say_how_they_were_made():
     found = load_results()
-    assert found.about.command.startswith("qhn reproduce --seeds 100 ")
-    assert {c.n_seeds for c in found.about.paper} == {100}
-    assert {c.epochs for c in found.about.paper} == {200}
+    assert found.provenance.command.startswith("qhn reproduce --seeds 100 ")
+    assert {c.n_seeds for c in found.provenance.paper} == {100}
+    assert {c.epochs for c in found.provenance.paper} == {200}
     for conventions in all_conventions():
         rows = table(found, conventions)
         assert list(rows.index.get_level_values("dataset").unique()) == ["gaussian", "moons", "rings"]

@@ -29,7 +29,7 @@ from qhn_core.paper import (
 from qhn_core.paper.conventions import NETWORKS, method_of
 from qhn_core.paper.cost import Cost
 from qhn_core.paper.report import report_html
-from qhn_core.paper.results import CURVES, About, Slice
+from qhn_core.paper.results import CURVES, Provenance, Slice
 
 SEEDS = 40
 STUDY = Study(
@@ -59,7 +59,7 @@ def made_up(mean_of):
             curves.append(pd.DataFrame(rows))
     axis = np.linspace(-1, 1, 5)
     y, x = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
-    about = About(
+    provenance = Provenance(
         command="qhn reproduce <made up>",
         made=datetime(2026, 1, 2, tzinfo=UTC),
         versions={"qhn_core": "0"},
@@ -77,7 +77,7 @@ def made_up(mean_of):
         epochs_total=2,
     )
     landscape = pd.DataFrame({"x": x, "y": y, "mle": x, "elbo": y, "selbo": x + 10 * y})
-    return PaperResults(about, pd.concat(scores), pd.concat(curves), landscape)
+    return PaperResults(provenance, pd.concat(scores), pd.concat(curves), landscape)
 
 
 def as_published(config):
@@ -154,7 +154,7 @@ def test_a_seed_that_diverged_in_one_run_is_left_out_of_the_pair(results):
     run = results.find("gaussian", "ELBO", READING)
     scores = results.scores
     fewer = PaperResults(
-        results.about,
+        results.provenance,
         scores[~((scores.run == run) & (scores.seed < 5))],
         results.curves,
         results.landscape,
@@ -236,7 +236,7 @@ def test_sentences_on_the_curves_count_cases(results):
         mle = curves.run == results.find(dataset, "MLE", READING)
         curves.loc[mle, "objective_mean"] = -5.0
         curves.loc[mle, ["gradient_magnitude_mean", "gradient_magnitude_std"]] = 1.0
-    changed = PaperResults(results.about, results.scores, curves, results.landscape)
+    changed = PaperResults(results.provenance, results.scores, curves, results.landscape)
     summed, mixed, chain = findings.figure_sentences(changed)
     for alike in (summed, chain):
         assert "in 0 of 6 cases" in alike
