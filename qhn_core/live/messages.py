@@ -1,8 +1,6 @@
 """What a live view is sent of a job: first a snapshot, then deltas, as JSON-ready dictionaries."""
 
 import base64
-import threading
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,26 +20,15 @@ MOST_PINS = 4
 
 
 def message_text(
-    job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...] = ()
+    job: Job, seed: int | None, since: int | None, pinned: tuple[Job, ...] = ()
 ) -> tuple[int, bytes]:
-    """(epoch, JSON) of a message; cached, so that many viewers cost as much as one.
+    """Make the (epoch, JSON) of one message; NaN becomes null.
 
-    since: the epoch that the viewer has; None asks for the snapshot. `version` is the job's, and
-    serves as the cache's key. NaN becomes null.
+    seed: whose pictures are drawn; None: those of the best seed so far. since: the last epoch that the
+    viewer has; None asks for the snapshot, which alone draws pinned runs.
     """
-    with _making:  # who asks at the same moment waits, and makes none
-        return _message_text(job, version, seed, since, pinned)
-
-
-@lru_cache(maxsize=256)
-def _message_text(
-    job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...]
-) -> tuple[int, bytes]:
     epoch, message = snapshot(job, seed, pinned) if since is None else delta(job, seed, since)
     return epoch, orjson.dumps(message)
-
-
-_making = threading.Lock()
 
 
 def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[int, dict[str, Any]]:

@@ -24,7 +24,7 @@ def test_a_link_trains_to_the_end(visit, link, qubits):
     assert page.job.config.bandwidth is None
     assert page.value("bandwidth") == qubits / 4
     assert page.text == ""
-    message = json.loads(message_text(page.job, page.job.version, None, None)[1])
+    message = json.loads(message_text(page.job, None, None)[1])
     assert message["status"]["numbers"][0]["reference"].startswith("logistic regression")
     expected = qhn.train(page.job.config).history
     assert page.job.rows()["objective"].tolist() == pytest.approx(
@@ -124,7 +124,7 @@ def test_a_run_goes_through_the_store_and_a_zip_and_on(tmp_path, service, option
         ).all(axis=None)
         assert history.exact_objective.isna().all()
         assert (done.state.samples == whole.state.samples).all()
-        json.loads(message_text(done, done.version, None, None)[1])
+        json.loads(message_text(done, None, None)[1])
 
 
 def test_a_stored_run_of_more_neurons_than_are_on_offer_can_be_opened(visit):

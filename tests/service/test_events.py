@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import uvicorn
@@ -344,6 +344,52 @@ def test_viewers_who_ask_at_the_same_moment_cost_one_message(service, hand, conn
         for stream in (one, two):
             assert stream.read()[:2] == ("delta", 2)
     assert made == [1]
+
+
+def test_slow_snapshots_of_other_runs_delay_no_message(service, hand, connect, monkeypatch):
+    """They are more than one pool for all runs would have threads, and none ends before the test does."""
+    go_on, snapshot = threading.Event(), messages.snapshot
+    watched = service.submit(small())
+    slow = [service.submit(small(seed=seed)) for seed in range(100, 140)]
+
+    def slow_snapshot(job, *arguments):
+        if job is not watched:
+            assert go_on.wait(SECONDS)
+        return snapshot(job, *arguments)
+
+    monkeypatch.setattr(messages, "snapshot", slow_snapshot)
+    hand.work(service)
+    with ExitStack() as stack:
+        stack.callback(go_on.set)
+        for job in slow:
+            stack.enter_context(connect(job))
+        until(lambda: all(job.viewers for job in slow))
+        stream = stack.enter_context(connect(watched))
+        assert stream.read()[:2] == ("snapshot", 1)
+        while watched.epoch < 2:
+            hand.work(service)
+        assert stream.read()[:2] == ("delta", 2)
+        assert not go_on.is_set()
+
+
+def test_viewers_who_come_at_the_same_moment_cost_one_snapshot(service, hand, connect, monkeypatch):
+    made, go_on, snapshot = [], threading.Event(), messages.snapshot
+
+    def slow_snapshot(*arguments):
+        made.append(arguments)
+        assert go_on.wait(SECONDS)
+        return snapshot(*arguments)
+
+    monkeypatch.setattr(messages, "snapshot", slow_snapshot)
+    job = service.submit(small())
+    hand.work(service)
+    with connect(job) as one, connect(job) as two, connect(job, "?seed=1") as another:
+        until(lambda: job.viewers == 3)
+        go_on.set()
+        first = one.read()
+        assert two.read() == first
+        assert another.read()[2]["status"]["guidance"]["boundary"].startswith("Seed 1:")
+    assert len(made) == 2
 
 
 def test_a_silent_stream_is_kept_alive(service, hand, connect, monkeypatch):

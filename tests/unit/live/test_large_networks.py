@@ -51,7 +51,7 @@ def job_at(config, epoch):
 
 
 def read(job, seed=None, since=None):
-    text = message_text(job, job.version, seed, since)[1]
+    text = message_text(job, seed, since)[1]
     return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 

@@ -50,7 +50,7 @@ def job_at(config, epoch):
 
 def read(job, seed=None, since=None):
     """(id, message) as a browser gets it; JSON has no NaN."""
-    epoch, text = message_text(job, job.version, seed, since)
+    epoch, text = message_text(job, seed, since)
     return epoch, json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 
@@ -154,14 +154,6 @@ def test_the_initial_state_of_a_paused_run_reaches_a_viewer_who_came_before_it()
     assert "restyle" in change, "the viewer keeps the pictures of the prior"
     for key, values in change["restyle"]["histogram"][0].items():
         assert traces(now, "histogram")[0][key] == values
-
-
-def test_many_viewers_get_one_text_and_a_new_version_a_new_one():
-    job = job_at(small(), 3)
-    one, two = (message_text(job, job.version, None, None)[1] for _ in range(2))
-    assert one is two
-    go_on(job, 1)
-    assert message_text(job, job.version, None, None)[1] != one
 
 
 def test_a_number_that_is_not_finite_becomes_null():
