@@ -59,8 +59,7 @@ def zipped(_store: RunStore, run_id: str, updated: str) -> bytes | None:
     run = _store.load(run_id)
     if run is None or run.state is None:
         return None
-    about = (run.name, run.versions, run.created, run.updated, run.seconds)
-    return export_zip(run.config, run.rows, run.state, *about)
+    return export_zip(run)
 
 
 @st.dialog("Delete")

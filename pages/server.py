@@ -29,7 +29,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     yield
     await asyncio.to_thread(service.shutdown)
     if service.store is not None:
-        service.store.close()
+        service.store.database.close()
 
 
 def plotly_library(request: Request) -> Response:

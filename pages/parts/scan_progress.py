@@ -56,7 +56,7 @@ def shown_scan(config: RunConfig, plane: LandscapeConfig, center: Float, seed: i
         store = default_service().store
         if store is not None:
             now.stages = scan_with_store(
-                store, config, plane, center, seed, lambda problem: setattr(now, "problem", problem)
+                store.scans, config, plane, center, seed, lambda problem: setattr(now, "problem", problem)
             )
     if now.scan is None or not (now.scan.complete or now.stopped):
         now.advance()

@@ -53,7 +53,6 @@ def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
         target = arguments.out or Path(f"{arguments.run}.zip")
         if target.exists():
             raise ValueError(f"--out={target}: the file exists; choose another")
-        about = (run.name, run.versions, run.created, run.updated, run.seconds)
-        target.write_bytes(export_zip(run.config, run.rows, run.state, *about))
+        target.write_bytes(export_zip(run))
         print(target)
     return 0

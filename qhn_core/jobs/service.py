@@ -240,10 +240,10 @@ def default_service() -> JobService:
     """The service of this process, made at first use: workers, store and limits from the environment."""
     try:
         store, problem = RunStore(), ""
-        if store.claim():
+        if store.database.claim():
             store.mark_interrupted()  # what a dead server left running
         else:
-            logger.warning(ANOTHER_SERVER, store.path.parent)
+            logger.warning(ANOTHER_SERVER, store.database.path.parent)
     except StoreError as error:
         store, problem = None, str(error)
     service = JobService(choose_workers(), store, Limits.from_environment())

@@ -4,10 +4,11 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from qhn_core.config import RunConfig
-from qhn_core.storage.database import RunLostError
+from qhn_core.storage.database import Database, RunLostError
 from qhn_core.storage.run_record import (
     StoredRun,
     check_name,
@@ -66,8 +67,21 @@ class RunInfo:
     test_accuracy: float | None
 
 
-class RunStore(ScanStore):
-    """The runs of one computer, and its scans; where they are, and what goes wrong, as `StoreFile` says."""
+class RunStore:
+    """The runs of one computer, and beside them its scans, in the `Database` of a folder.
+
+    Every method raises StoreError where the file cannot be used; then nothing was written.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.database = Database(folder)
+        self.scans = ScanStore(self.database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
 
     def checkpoint(
         self,
@@ -124,7 +138,7 @@ class RunStore(ScanStore):
             "imported": run.imported,
         }
         npz = None if run.state is None else pack_state(run.state)
-        with self._transaction() as db:
+        with self.database.writing() as db:
             old = db.execute("SELECT config FROM runs WHERE id = ?", (run_id,)).fetchone()
             if old is not None and RunConfig.model_validate_json(old["config"]) != run.config:
                 raise ValueError(f"run {run_id}: it is saved with another config, {old['config']}")
@@ -143,7 +157,8 @@ class RunStore(ScanStore):
         old = join_rows([unpack_rows(chunk["npz"], "history") for chunk in chunks])
         rows = join_rows([{c: values[old["epoch"] < begin] for c, values in old.items()}, rows])
         epochs = rows["epoch"]
-        saved = self._one("SELECT coalesce(max(last_epoch), 0) FROM chunks WHERE run_id = ?", run_id)
+        last = "SELECT coalesce(max(last_epoch), 0) FROM chunks WHERE run_id = ?"
+        [saved] = db.execute(last, (run_id,)).fetchone()
         if len(epochs) and epochs.min() == saved + 1:
             scores = [float(rows[c][epochs == epochs.max()].mean()) for c in ("test_bce", "test_accuracy")]
             chunk = (run_id, int(epochs.min()), int(epochs.max()), *scores, pack_rows(rows))
@@ -151,13 +166,13 @@ class RunStore(ScanStore):
             saved = int(epochs.max())
         if saved != end:
             raise RunLostError(
-                f"{self.path}: run {run_id} is at epoch {end}, but its saved history would end at {saved}: "
-                "it was deleted, or a checkpoint is missing. Save it with all its rows"
+                f"{self.database.path}: run {run_id} is at epoch {end}, but its saved history would end "
+                f"at {saved}: it was deleted, or a checkpoint is missing. Save it with all its rows"
             )
 
     def load(self, run_id: str) -> StoredRun | None:
         """The run, or None where there is no such id."""
-        with self._transaction("DEFERRED") as db:  # so that all parts are of one checkpoint
+        with self.database.reading() as db:  # so that all parts are of one checkpoint
             row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
             state = db.execute("SELECT npz FROM states WHERE run_id = ?", (run_id,)).fetchone()
             chunks = db.execute(
@@ -175,13 +190,13 @@ class RunStore(ScanStore):
             )
         except ValueError as error:
             raise RunLostError(
-                f"{self.path}: run {run_id}, saved with {row['versions']}, cannot be read: {error}. "
-                "Delete it, or use the version of qhn that saved it"
+                f"{self.database.path}: run {run_id}, saved with {row['versions']}, cannot be read: "
+                f"{error}. Delete it, or use the version of qhn that saved it"
             ) from error
 
     def runs(self) -> list[RunInfo]:
         """All runs, the newest first, without their arrays."""
-        with self._transaction("DEFERRED") as db:
+        with self.database.reading() as db:
             rows = db.execute(LIST).fetchall()
         own = ("id", "words", "epoch", "test_bce", "test_accuracy")
         return [
@@ -195,7 +210,7 @@ class RunStore(ScanStore):
         Only one that this version of qhn_core computed here: not one from a zip, whose numbers
         could be anybody's, and not one from before a change that may have changed them.
         """
-        with self._transaction("DEFERRED") as db:
+        with self.database.reading() as db:
             rows = db.execute(FINISHED, (config.hash, config.model_dump_json())).fetchall()
         ours = current_versions()["qhn_core"]
         return next(
@@ -205,13 +220,13 @@ class RunStore(ScanStore):
     def rename(self, run_id: str, name: str) -> None:
         """Give a run a name; raises ValueError for a bad name or an unknown run."""
         check_name(name)
-        with self._transaction() as db:
+        with self.database.writing() as db:
             if not db.execute("UPDATE runs SET name = ? WHERE id = ?", (name, run_id)).rowcount:
                 raise ValueError(f"run {run_id}: there is no such run")
 
     def delete(self, run_id: str) -> bool:
         """Remove a run and all that belongs to it; False where it was not there."""
-        with self._transaction() as db:
+        with self.database.writing() as db:
             return db.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount > 0
 
     def mark_interrupted(self) -> list[str]:
@@ -219,7 +234,7 @@ class RunStore(ScanStore):
 
         For the server that has claimed the folder, before its first job; nobody else's business.
         """
-        with self._transaction() as db:
+        with self.database.writing() as db:
             rows = db.execute(f"SELECT id FROM runs WHERE {ALIVE} ORDER BY rowid").fetchall()
             db.execute(f"UPDATE runs SET status = 'interrupted' WHERE {ALIVE}")
         return [row["id"] for row in rows]

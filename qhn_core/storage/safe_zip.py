@@ -32,36 +32,40 @@ def unpack_arrays(data: bytes, layout: Layout, where: str) -> dict[str, NDArray[
     names = {f"{name}.npy": len(data) for name in layout}
     members = read_members(data, names, len(data), where, methods=(zipfile.ZIP_STORED,))
     return {
-        name: _read_npy(members[f"{name}.npy"], np.dtype(dtype), shape, f"{where}: {name}")
-        for name, (dtype, shape) in layout.items()
+        name: read_npy(members[f"{name}.npy"], f"{where}: {name}", wanted)
+        for name, wanted in layout.items()
     }
 
 
-def _read_npy(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> NDArray[Any]:
-    """The array, of this dtype and shape.
+def read_npy(content: bytes, where: str, layout: tuple[Any, tuple[int, ...]] | None = None) -> NDArray[Any]:
+    """Return the array of an npy file; a layout is the dtype and shape that it must have, in C order.
 
-    Not np.load: that allocates what the header says before it looks for the data.
+    Raises ValueError where it has others, where the header and the data do not agree, and for Python
+    objects. np.load does not do here: it allocates what the header says before it looks for the data.
     """
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
         if version != (1, 0):
             raise ValueError(f"npy version {version}; allowed: (1, 0)")
-        found_shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
+        shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
     except Exception as error:  # the header is a Python literal: its parser fails in many ways
         raise ValueError(f"{where}: not an array: {str(error)[:200]}") from error
     size = len(content) - stream.tell()
-    shape = (size // dtype.itemsize,) if shape == (-1,) else shape
-    if (found_shape, fortran, found) != (shape, False, dtype):
-        order = ", Fortran order" if fortran else ""
+    if layout is not None:
+        dtype, allowed = np.dtype(layout[0]), layout[1]
+        allowed = (size // dtype.itemsize,) if allowed == (-1,) else allowed
+        if (shape, fortran, found) != (allowed, False, dtype):
+            order = ", Fortran order" if fortran else ""
+            raise ValueError(
+                f"{where}: found shape {shape}, {found}{order}; allowed: {allowed}, {dtype} in C order"
+            )
+    if size != found.itemsize * math.prod(shape):
         raise ValueError(
-            f"{where}: found shape {found_shape}, {found}{order}; allowed: {shape}, {dtype} in C order"
+            f"{where}: found {size} bytes of data; shape {shape} of {found} needs another number"
         )
-    if size != dtype.itemsize * math.prod(shape):
-        raise ValueError(
-            f"{where}: found {size} bytes of data; shape {shape} of {dtype} needs another number"
-        )
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape).copy()
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def read_members(

@@ -1,7 +1,6 @@
 """A scan as a file: npz, without pickle, checked on the way in."""
 
 import io
-import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape.planes import Plane
 from qhn_core.landscape.scan import FORMAT, GRIDS, LandscapeScan
-from qhn_core.storage.safe_zip import read_members
+from qhn_core.storage.safe_zip import read_members, read_npy
 
 MAX_FILE_BYTES = 50_000_000
 """Unpacked; a 101x101 scan at 22 qubits has 2 MB."""
@@ -63,7 +62,7 @@ def unpack_scan(data: bytes, where: str) -> LandscapeScan:
     sizes = {f"{name}.npy": MAX_FILE_BYTES for name in MEMBERS}
     members = read_members(data, sizes, MAX_FILE_BYTES, where)
     try:
-        arrays = {name: _array(members[f"{name}.npy"]) for name in MEMBERS}
+        arrays = {name: read_npy(members[f"{name}.npy"], name) for name in MEMBERS}
         if arrays["format"].item() != FORMAT:
             raise ValueError(f"format {arrays['format']}; this version of qhn reads {FORMAT}")
         config = RunConfig.model_validate_json(str(arrays["config"]))
@@ -83,18 +82,6 @@ def unpack_scan(data: bytes, where: str) -> LandscapeScan:
         seed_row=int(arrays["seed_row"]),
         **{name: arrays[name] for name in ("axis", "done", "angles", *GRIDS)},
     )
-
-
-def _array(content: bytes) -> NDArray[Any]:
-    """An npy file, of no more numbers than it holds bytes."""
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("an npy file of an unknown version")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if len(content) - stream.tell() != dtype.itemsize * math.prod(shape):
-        raise ValueError(f"{len(content)} bytes do not make an array {shape} of {dtype}")
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def _check_arrays(
@@ -118,10 +105,12 @@ def _check_arrays(
     for name, (shape, kind) in kinds.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != np.dtype(kind):
-            raise ValueError(f"{name} is {array.shape} {array.dtype}; needed is {shape} {np.dtype(kind)}")
+            raise ValueError(f"{name} is {array.shape} {array.dtype}; it must be {shape} {np.dtype(kind)}")
         numbers = array[arrays["done"]] if name in GRIDS else array
         if not np.isfinite(numbers).all():
             raise ValueError(f"{name} holds NaN or infinity")
     for name, shape in (("labels", (2,)), ("point_names", (named,))):
         if arrays[name].shape != shape or arrays[name].dtype.kind != "U":
-            raise ValueError(f"{name} is {arrays[name].shape} {arrays[name].dtype}; needed is text {shape}")
+            raise ValueError(
+                f"{name} is {arrays[name].shape} {arrays[name].dtype}; it must be text {shape}"
+            )

@@ -111,7 +111,7 @@ def test_a_run_goes_through_the_store_and_a_zip_and_on(tmp_path, service, option
     service.resume(job.id, n_epochs=2)
     service.wait(job.id, SECONDS)
     stored = service.store.load(job.id)
-    data = export_zip(stored.config, stored.rows, stored.state)
+    data = export_zip(stored)
     brought = service.store.add(import_zip(data))
     for run_id in (job.id, brought):
         service.forget(run_id)

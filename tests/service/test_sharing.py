@@ -382,7 +382,7 @@ def test_a_store_that_fails_is_told_and_the_runs_go_on(serve, hand, tmp_path, mo
     for job in jobs:
         assert_whole(job)
     assert_whole(service.submit(small(seed=1)))
-    store.close()
+    store.database.close()
 
 
 def test_a_run_deleted_by_another_program_takes_the_store_from_nobody_else(
@@ -420,7 +420,7 @@ def test_a_second_server_leaves_the_runs_of_the_first_alone_and_says_so(tmp_path
 
     def stop(server):
         server.shutdown()
-        server.store.close()
+        server.store.database.close()
 
     first = start()
     assert caplog.messages == []

@@ -164,7 +164,8 @@ def test_seconds_count_from_the_first_checkpoint_unless_given(store):
     steps = path_of(CONFIG, [1, 1])
     save(store, steps[:1])
     earlier = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    store._db.execute("UPDATE runs SET created = ?", (earlier,))
+    with store.database.writing() as db:
+        db.execute("UPDATE runs SET created = ?", (earlier,))
     save(store, steps[1:])
     assert store.runs()[0].seconds == pytest.approx(86400, abs=SECONDS)
 
