@@ -67,10 +67,10 @@ def run_sweep(
         total = sum(job.config.epochs for job in jobs)
         while True:
             over = all(job.resting for job in jobs)
-            if over and not all(job.final for job in jobs) and (reason := workers.lost()):
+            if over and not all(job.status.is_final for job in jobs) and (reason := workers.lost()):
                 raise ConnectionError(reason)
             if progress is not None:
-                progress(sum(job.config.epochs if job.final else job.epoch for job in jobs), total)
+                progress(sum(_epochs_done(job) for job in jobs), total)
             if over:
                 if service.store_problem:
                     for job in jobs:
@@ -79,6 +79,11 @@ def run_sweep(
             time.sleep(POLL_SECONDS)
     finally:
         service.shutdown()
+
+
+def _epochs_done(job: Job) -> int:
+    """A run that is over counts as whole, though it may have ended before its last epoch."""
+    return job.config.epochs if job.status.is_final else job.epoch
 
 
 def _start(service: JobService, config: RunConfig, store: RunStore) -> Job:

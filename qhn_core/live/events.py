@@ -127,7 +127,7 @@ async def _messages(
         epoch, text = await feed.message((seed, since, pinned))
         yield _event(name, epoch, text)
         while True:
-            if job.final and await asyncio.to_thread(service.over, job, version):
+            if job.status.is_final and await asyncio.to_thread(service.over, job, version):
                 yield b"event: end\ndata: {}\n\n"
                 return
             await feed.wait(version)

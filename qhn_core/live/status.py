@@ -6,7 +6,7 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
-from qhn_core.jobs.job import MOVING, Job, Status
+from qhn_core.jobs.job import Job, Status
 from qhn_core.live.pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression
@@ -90,7 +90,7 @@ def last_epoch(rows: Rows) -> int:
 
 
 def _time_left(job: Job) -> str:
-    if job.status not in MOVING or job.seconds_left is None or job.seconds_left < 10:
+    if not job.status.is_moving or job.seconds_left is None or job.seconds_left < 10:
         return ""
     minutes, seconds = divmod(round(job.seconds_left), 60)
     return f" · about {minutes} min {seconds} s left" if minutes else f" · about {seconds} s left"

@@ -105,7 +105,7 @@ def test_a_landscape_says_that_it_can_not_be(visit):
 def test_a_run_goes_through_the_store_and_a_zip_and_on(tmp_path, service, options):
     config = qhn.RunConfig(**options, epochs=4, n_seeds=2, shots=10)
     whole = qhn.train(config)
-    service.store = RunStore(tmp_path)
+    service.registry.store = RunStore(tmp_path)
     job = service.submit(config, paused=True)
     service.wait(job.id, SECONDS)
     service.resume(job.id, n_epochs=2)

@@ -34,7 +34,7 @@ def config_of(run, **options):
 def go_on(job, n_epochs):
     job.plan_chunk(n_epochs)
     job.waiting.clear()
-    job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.parts)}
+    job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.shards)}
     job.finish_chunk(workers=1)
     job.status = Status.RUNNING
     job.version += 1

@@ -1,6 +1,6 @@
 import base64
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import zip_longest
 
 import numpy as np
@@ -10,6 +10,7 @@ import qhn_core as qhn
 from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.workers import run_chunk, shard_seeds
 from qhn_core.live.messages import message_text
+from tests import small_runs
 from tests.diverging import DIVERGES, lower_the_bound
 from tests.unit import oracles
 
@@ -20,18 +21,15 @@ RUNS = {
     "MLE, one seed": {"objective": "mle", "n_seeds": 1},
     "two layers": {"n_layers": 2, "shots": 5},
 }
+small = partial(small_runs.small, epochs=12, seed=4)
 EVERY_RUN = pytest.mark.parametrize("run", RUNS)
-
-
-def small(**options):
-    return qhn.RunConfig(**{"n_hidden": 1, "n_seeds": 3, "epochs": 12, "seed": 4, "shots": 20, **options})
 
 
 def go_on(job, n_epochs):
     """What the JobService does with the chunk that comes back."""
     job.plan_chunk(n_epochs)
     job.waiting.clear()
-    job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.parts)}
+    job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.shards)}
     job.finish_chunk(workers=1)
     job.status = Status.DONE if job.state.epoch >= job.config.epochs else Status.RUNNING
     job.version += 1
