@@ -15,7 +15,7 @@ from qhn_core.training.history import join_rows
 T = TypeVar("T")
 
 JOBS_KEPT = 256
-"""Jobs that may be over and still in memory."""
+"""Jobs that may rest in memory."""
 
 
 class Registry:
@@ -34,22 +34,22 @@ class Registry:
         self._clock = clock
 
     def moving(self) -> list[Job]:
-        """All jobs that are being trained, or wait for their turn."""
+        """Return all jobs that are being trained, or wait for their turn."""
         return [job for job in self.jobs.values() if job.status.is_moving]
 
     def get(self, job_id: str) -> Job | None:
-        """The job with that id, from memory or from the store, or None."""
+        """Return the job with that id, from memory or from the store, or None."""
         return self.jobs.get(job_id) or self._load(job_id)
 
     def known(self, job_id: str) -> Job:
-        """The job with that id; raises KeyError where there is none."""
+        """Return the job with that id; raises KeyError where there is none."""
         job = self.get(job_id)
         if job is None:
             raise KeyError(f"run {job_id}: there is no such run")
         return job
 
     def find(self, config: RunConfig, reuse_finished: bool) -> Job | None:
-        """A job of this config that runs to its end, or if reuse_finished one that has reached it."""
+        """Return a job of this config that runs to its end; with reuse_finished also one that is done."""
         for job in self.jobs.values():
             useful = job.status.is_moving or (reuse_finished and job.status == Status.DONE)
             if job.config == config and useful and job.steps_left is None:
@@ -58,11 +58,11 @@ class Registry:
         return self._load(found) if found else None
 
     def stored_and_finished(self, config: RunConfig) -> str | None:
-        """The id of a finished run of this config in the store, or None."""
+        """Return the id of a finished run of this config in the store, or None."""
         return None if self.store is None else self._guard(self.store.find_finished, config)
 
     def add(self, job: Job) -> None:
-        """Keep a job in memory; of those that are at rest and not watched, the oldest go."""
+        """Keep a job in memory; of the others that rest unwatched, only the newest JOBS_KEPT stay."""
         has_store = self.store is not None
         idle = [j for j in self.jobs.values() if not j.viewers]
         over = [j.id for j in idle if j.status.is_final or (has_store and j.stored and j.resting)]

@@ -1,4 +1,4 @@
-"""The job service: what pages and the command line ask for, and who shares a run with whom."""
+"""The job service: it does what pages and commands ask for, and lets visitors share runs."""
 
 import logging
 import threading
@@ -84,12 +84,12 @@ class JobService:
             check_memory(config)
 
     def get(self, job_id: str) -> Job | None:
-        """The job with that id, from memory or from the store, or None."""
+        """Return the job with that id, from memory or from the store, or None."""
         with self._changed:
             return self.registry.get(job_id)
 
     def jobs(self) -> list[Job]:
-        """The jobs in memory, the oldest first."""
+        """Return the jobs in memory, the oldest first."""
         with self._changed:
             return list(self.registry.jobs.values())
 
@@ -133,7 +133,7 @@ class JobService:
             self._scheduler.change(self.registry.known(job_id), Status.CANCELLED)
 
     def leave(self, job_id: str, session: str) -> None:
-        """A session turns to another run; where nobody else watches this one, it is cancelled."""
+        """Note that a session turned to another run; a run that nobody else watches is cancelled."""
         with self._changed:
             job = self.registry.jobs.get(job_id)
             if job is not None:
@@ -151,7 +151,7 @@ class JobService:
                 self._scheduler.touch(job)
 
     def view(self, job: Job, change: int) -> None:
-        """An event stream of the job opened (+1) or closed (-1)."""
+        """Note that an event stream of the job opened (+1) or closed (-1)."""
         with self._changed:
             job.viewers += change
             job.last_seen = self._clock.now()
@@ -164,7 +164,7 @@ class JobService:
         return job
 
     def over(self, job: Job, version: int) -> bool:
-        """Whether the job is over and this version includes its last change."""
+        """Whether the job is over, and this version includes its last change."""
         with self._changed:
             return job.status.is_final and job.version == version
 
@@ -241,7 +241,7 @@ class JobService:
         self._scheduler.touch(job)
 
     def _first_epoch(self, job: Job) -> str:
-        """How long the first epoch of a large run takes; empty where it takes no time worth a word."""
+        """Say how long the first epoch of a large run takes; nothing where that is soon over."""
         seconds = job.config.n_seeds * epoch_seconds(job.config) / min(self._workers.count, len(job.shards))
         if seconds < LONG_EPOCH_SECONDS or not job.n_epochs:
             return ""
@@ -252,7 +252,7 @@ class JobService:
 
 @lru_cache(maxsize=1)
 def default_service() -> JobService:
-    """The service of this process, made at first use: workers, store and limits from the environment."""
+    """Return the service of this process, whose workers, store and limits the environment sets."""
     try:
         store, problem = RunStore(), ""
         if store.database.claim():

@@ -1,4 +1,4 @@
-"""Many runs at once: a grid over config fields, resumable, on any workers."""
+"""Many runs at once: a grid over config fields, which can be stopped and resumed, on any workers."""
 
 import itertools
 import time
@@ -30,9 +30,9 @@ NO_LIMITS = Limits(
 
 
 def grid(fields: dict[str, list[Any]]) -> list[RunConfig]:
-    """All combinations of the given values of config fields, each different run once.
+    """Combine the given values of config fields in all ways; each different run comes once.
 
-    A field that the objective does not read (λ, annealing and h for MLE, h for ELBO) makes no further run.
+    A field that the objective does not read makes no further run: λ, annealing and h for MLE, h for ELBO.
 
     >>> [c.in_words()[:28] for c in grid({"objective": ["mle", "elbo"], "regularization": [1, 10]})]
     ['gaussian, MLE, chain-rule, 1', 'gaussian, ELBO λ=1, chain-ru', 'gaussian, ELBO λ=10, chain-r']
@@ -56,10 +56,11 @@ def run_sweep(
     store: RunStore,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Job]:
-    """Train every config that the store does not hold yet, and go on with those that it holds in part.
+    """Train each config whose finished run the store does not hold; go on with those that it has begun.
 
-    progress(done, total) counts epochs of all runs; an exception that it raises stops the sweep,
-    and what was trained so far is kept. Returns the finished jobs in the order of the configs.
+    progress(done, total) is told the epochs of all runs together. An exception that it raises stops the
+    sweep, and what was trained so far is kept. Returns the finished jobs in the order of the configs.
+    Raises ConnectionError where the workers are lost.
     """
     service = JobService(workers, store, NO_LIMITS, pace=False)
     try:
@@ -94,7 +95,7 @@ def _start(service: JobService, config: RunConfig, store: RunStore) -> Job:
 
 
 def sweep_table(jobs: list[Job]) -> pd.DataFrame:
-    """One row per run: the fields that differ between runs, and the last epoch's scores over seeds."""
+    """Make a table of a row per run: the fields that differ, and the last epoch's scores over the seeds."""
     configs = pd.DataFrame([dict(job.config) for job in jobs])
     differing = configs.loc[:, [len({str(v) for v in configs[c]}) > 1 for c in configs]]
     scores = []

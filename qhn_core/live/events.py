@@ -1,4 +1,4 @@
-"""The event stream of a run: a snapshot, then what changes, made once for all viewers."""
+"""The event stream of a run. Each message is made once for all viewers who need it."""
 
 import asyncio
 import time
@@ -23,13 +23,16 @@ _Question = tuple[int | None, int | None, tuple[Job, ...]]
 
 
 def events_path(job: Job, seed: int | None, pins: list[str]) -> str:
-    """The path of a run's event stream, with pictures of one seed (or the best so far) and pinned runs."""
+    """Return the path of a run's event stream.
+
+    seed: whose pictures it has; None: those of the best seed so far. pins: ids of runs drawn beside it.
+    """
     query = [("seed", seed)] if seed is not None else []
     return f"/qhn/runs/{job.id}/events?" + urlencode([*query, *(("pin", pin) for pin in pins)])
 
 
 async def run_events(request: Request) -> Response:
-    """Server-sent events of one run: a snapshot, then deltas whose id is the epoch.
+    """Answer with the server-sent events of one run: a snapshot, then deltas whose id is the epoch.
 
     A client that reconnects with Last-Event-ID gets only what it missed.
     """
@@ -51,15 +54,12 @@ async def run_events(request: Request) -> Response:
 
 
 class _Feed:
-    """One run's messages: each is made once, in a thread of this run's own, for all who ask for it.
-
-    With a thread for each run, a message that takes seconds holds up no other run's.
-    """
+    """The messages of one run, made in a thread of its own: a slow one holds up no other run's."""
 
     def __init__(self, job: Job) -> None:
         self.viewers = 0
         self.version = job.version
-        """The version of the job that viewers were last told of."""
+        """The version of the job that its viewers were last woken for."""
         self._job = job
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"qhn-feed-{job.id}")
         self._made: dict[tuple[int, _Question], asyncio.Future[tuple[int, bytes]]] = {}
@@ -67,7 +67,7 @@ class _Feed:
         self._pump = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
-        """Tell the viewers of each new version, and without one wake them now and then."""
+        """Wake the viewers for each new version of the job, and now and then without one."""
         spoke = time.monotonic()
         while True:
             await asyncio.sleep(POLL_SECONDS)
@@ -77,12 +77,12 @@ class _Feed:
                 news.set()
 
     async def wait(self, version: int) -> None:
-        """Wait until there is another version than this one, or until a heartbeat is due."""
+        """Wait for another version than this one, or until a heartbeat is due."""
         if self.version == version:
             await self._news.wait()
 
     async def message(self, question: _Question) -> tuple[int, bytes]:
-        """(epoch, JSON) of a snapshot or a delta that holds at least what `version` holds."""
+        """Return (epoch, JSON) of a message that includes all changes up to `version`."""
         key = self.version, question
         if key not in self._made:
             self._made = {k: made for k, made in self._made.items() if k[0] == self.version}
@@ -100,7 +100,7 @@ _feeds: dict[Job, _Feed] = {}
 
 @asynccontextmanager
 async def _feed_of(service: JobService, job: Job) -> AsyncIterator[_Feed]:
-    """The feed of a run, there for as long as it has viewers."""
+    """Return the feed of a run, which exists for as long as it has viewers."""
     if job not in _feeds:
         _feeds[job] = _Feed(job)
     feed = _feeds[job]

@@ -57,7 +57,7 @@ ADVICE = {
 
 
 class StoreError(RuntimeError):
-    """The store cannot be used, or not now: what happened, to which file, and what to do."""
+    """The store cannot be used, or not now; the message says what happened, where, and what to do."""
 
 
 class RunLostError(StoreError):
@@ -158,7 +158,7 @@ class Database:
             return True
 
     def close(self) -> None:
-        """Close the file; harmless twice."""
+        """Close the file; a second call does nothing."""
         with self._lock, _explained(self.path):
             self._db.close()
             if self._claim is not None:
@@ -169,13 +169,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """All that the block reads is of one moment."""
+        """Read in one transaction: all that the block reads is of one moment."""
         with self._transaction("DEFERRED") as db:
             yield db
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """All of the block is written, or nothing of it."""
+        """Write in one transaction: all that the block writes is kept, or nothing of it."""
         with self._transaction("IMMEDIATE") as db:  # a read that turns into a write later can fail
             yield db
 

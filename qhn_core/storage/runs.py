@@ -1,4 +1,4 @@
-"""Runs that outlive the process."""
+"""The store of runs: they outlive the process."""
 
 import json
 import sqlite3
@@ -46,12 +46,12 @@ ORDER BY rowid DESC
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A line of the list of runs."""
+    """One line of the list of runs."""
 
     id: str
     name: str
     config: dict[str, Any]
-    """As saved: perhaps by a version whose configs this one cannot read."""
+    """As it was saved. Another version may have saved it, so this one may be unable to read it."""
     words: str
     """The config in words."""
     status: str
@@ -96,13 +96,13 @@ class RunStore:
     ) -> None:
         """Save where a run stands, all or nothing.
 
-        state, rows: the new state and the history rows that led to it; None leaves both as saved.
-        Rows of epochs that are saved already replace them, and later ones go, so a chunk may come
-        twice and a run may start again from an earlier state. seconds: how long the run has run;
-        default: since its first checkpoint.
+        state, rows: the new state and the history rows that led to it; None leaves both as they are saved.
+        The rows replace saved ones of the same and of later epochs: a chunk may come twice, and a run may
+        start again from an earlier state. seconds: wall time of the run; default: the time since its first
+        checkpoint.
 
-        Raises ValueError for another config than the run's, or rows without a state, and StoreError
-        also where epochs would be missing: then pass all rows since the last checkpoint that worked.
+        Raises ValueError for another config than the run's and for rows without a state. Raises StoreError
+        also where epochs would be missing: pass all rows since the last checkpoint that worked then.
         """
         now = datetime.now(UTC)
         run = StoredRun(
@@ -111,9 +111,9 @@ class RunStore:
         self._save(run_id, run, seconds)
 
     def add(self, run: StoredRun) -> str:
-        """Save a run that came in a zip, under a new id, which is returned.
+        """Save a run that came in a zip, and return its new id.
 
-        It keeps its name, times and versions, and `find_finished` never answers with it.
+        It keeps its name, times and versions. `find_finished` never finds it.
         """
         run_id = new_run_id()
         self._save(run_id, run, run.seconds)
@@ -148,7 +148,7 @@ class RunStore:
                 self._put_rows(db, run_id, run.state, run.rows if has_rows else join_rows([]))
 
     def _put_rows(self, db: sqlite3.Connection, run_id: str, state: TrainingState, rows: Rows) -> None:
-        """Make the history end at the state: what is saved before `rows`, then `rows`."""
+        """Make the history end at the state: the saved rows before `rows`, then `rows`."""
         end = last_epoch(state)
         begin = int(rows["epoch"].min()) if len(rows["epoch"]) else end + 1
         stale = "FROM chunks WHERE run_id = ? AND last_epoch >= ?"
@@ -171,7 +171,7 @@ class RunStore:
             )
 
     def load(self, run_id: str) -> StoredRun | None:
-        """The run, or None where there is no such id."""
+        """Return a run, or None where there is no such id; raises RunLostError where it is damaged."""
         with self.database.reading() as db:  # so that all parts are of one checkpoint
             row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
             state = db.execute("SELECT npz FROM states WHERE run_id = ?", (run_id,)).fetchone()
@@ -205,10 +205,10 @@ class RunStore:
         ]
 
     def find_finished(self, config: RunConfig) -> str | None:
-        """The id of a finished run of this config, or None.
+        """Return the id of a finished run of this config, or None.
 
-        Only one that this version of qhn_core computed here: not one from a zip, whose numbers
-        could be anybody's, and not one from before a change that may have changed them.
+        This version of qhn_core must have computed it here: anybody may have made up the numbers of a zip,
+        and another version may have computed others.
         """
         with self.database.reading() as db:
             rows = db.execute(FINISHED, (config.hash, config.model_dump_json())).fetchall()
@@ -230,9 +230,9 @@ class RunStore:
             return db.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount > 0
 
     def mark_interrupted(self) -> list[str]:
-        """Runs that a dead server left queued, running or paused become "interrupted": their ids.
+        """Mark the runs that a dead server left queued, running or paused, and return their ids.
 
-        For the server that has claimed the folder, before its first job; nobody else's business.
+        Only the server that has claimed the folder may do so, before its first job.
         """
         with self.database.writing() as db:
             rows = db.execute(f"SELECT id FROM runs WHERE {ALIVE} ORDER BY rowid").fetchall()
@@ -241,13 +241,13 @@ class RunStore:
 
 
 def last_epoch(state: TrainingState) -> int:
-    """The last epoch with history rows: the state's, or the one before its last seed diverged."""
+    """Return the last epoch with history rows: the state's, or the one before its last seed diverged."""
     alive = (state.diverged_at == 0).any()
     return state.epoch if alive else int(state.diverged_at.max()) - 1
 
 
 def _described(row: sqlite3.Row) -> dict[str, Any]:
-    """What a StoredRun and a RunInfo say alike."""
+    """Read the columns that StoredRun and RunInfo have in common."""
     return {
         **{key: row[key] for key in ("name", "status", "message", "seconds")},
         "created": datetime.fromisoformat(row["created"]),

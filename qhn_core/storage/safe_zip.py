@@ -1,7 +1,7 @@
-"""Files of arrays (npz) and zip files, read without trust: nothing is ever pickled.
+"""Readers of zip files and of files of arrays (npz) that trust nothing, and never unpickle.
 
-Sizes, names, shapes and kinds are checked before anything is unpacked, and what is wrong is a ValueError
-that names the member, what was found there and what is allowed.
+They check sizes, names, shapes and kinds before they unpack anything. Their ValueError names the member,
+what was found there and what is allowed.
 """
 
 import io
@@ -18,7 +18,7 @@ Layout = dict[str, tuple[Any, tuple[int, ...]]]
 
 
 def pack_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """An npz file that `np.load` reads; raises ValueError for an array of Python objects."""
+    """Pack an npz file for `np.load`; raises ValueError for an array of Python objects."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:  # not compressed, as by np.savez; with checksums
         for name, array in arrays.items():
@@ -28,7 +28,7 @@ def pack_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 
 def unpack_arrays(data: bytes, layout: Layout, where: str) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file that has exactly this layout; raises ValueError for any other."""
+    """Unpack an npz file that has exactly this layout; raises ValueError for any other."""
     names = {f"{name}.npy": len(data) for name in layout}
     members = read_members(data, names, len(data), where, methods=(zipfile.ZIP_STORED,))
     return {
@@ -75,10 +75,10 @@ def read_members(
     where: str,
     methods: tuple[int, ...] = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
 ) -> dict[str, bytes]:
-    """The members of a zip file that holds exactly the `allowed` ones (name: most bytes).
+    """Unpack a zip file that holds exactly the `allowed` members (name: most bytes).
 
-    budget: most bytes in all, unpacked. Never uses more memory than that, whatever the file says.
-    Raises ValueError, and no other error, where anything is not as it should be.
+    budget: most bytes of all members together, unpacked. No file can make this use more memory than that.
+    Raises ValueError, and no other error, where the file is anything else.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -101,7 +101,7 @@ def read_members(
 
 
 def _check_entry(entry: zipfile.ZipInfo, most: int, methods: tuple[int, ...], where: str) -> None:
-    """What the directory of the zip says of one member; raises ValueError where it is not allowed."""
+    """Raise ValueError where the directory of the zip says something of a member that is not allowed."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     problem = ""
     if kind not in (0, stat.S_IFREG):

@@ -1,4 +1,4 @@
-"""A scan as a file: npz, without pickle, checked on the way in."""
+"""A scan as an npz file without pickle, which is checked when it is read."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from qhn_core.landscape.scan import FORMAT, GRIDS, LandscapeScan
 from qhn_core.storage.safe_zip import read_members, read_npy
 
 MAX_FILE_BYTES = 50_000_000
-"""Unpacked; a 101x101 scan at 22 qubits has 2 MB."""
+"""Of an unpacked scan; one of 101x101 points at 22 qubits has 2 MB."""
 MEMBERS = (
     *("format", "config", "landscape_config", "angles", "seed_row", "center", "directions"),
     *("labels", "point_names", "points", "axis", "done", *GRIDS),
@@ -41,9 +41,9 @@ def save_scan(path: Path | BinaryIO, scan: LandscapeScan) -> None:
 
 
 def load_scan(path: Path | BinaryIO) -> LandscapeScan:
-    """The scan of a file of `save_scan`, bit for bit.
+    """Read a file of `save_scan`, bit for bit.
 
-    Raises ValueError, and no other error but OSError, where the file is not a sound one.
+    Raises ValueError where the file is not sound, OSError where it cannot be read, and no other error.
     """
     if isinstance(path, Path):
         return unpack_scan(path.read_bytes(), str(path))
@@ -51,14 +51,14 @@ def load_scan(path: Path | BinaryIO) -> LandscapeScan:
 
 
 def pack_scan(scan: LandscapeScan) -> bytes:
-    """The file of `save_scan` as bytes."""
+    """Return what `save_scan` writes, as bytes."""
     buffer = io.BytesIO()
     save_scan(buffer, scan)
     return buffer.getvalue()
 
 
 def unpack_scan(data: bytes, where: str) -> LandscapeScan:
-    """The scan of the bytes of `pack_scan`; raises ValueError where they are not sound."""
+    """Read the bytes of `pack_scan`; raises ValueError, naming `where`, unless they are sound."""
     sizes = {f"{name}.npy": MAX_FILE_BYTES for name in MEMBERS}
     members = read_members(data, sizes, MAX_FILE_BYTES, where)
     try:
@@ -87,7 +87,7 @@ def unpack_scan(data: bytes, where: str) -> LandscapeScan:
 def _check_arrays(
     arrays: dict[str, NDArray[Any]], config: RunConfig, landscape_config: LandscapeConfig
 ) -> None:
-    """Raise ValueError unless all shapes and dtypes are those of the configs, and numbers where done."""
+    """Raise ValueError unless all shapes and dtypes fit the configs, and numbers are finite where done."""
     n, angles, named = landscape_config.resolution, config.angle_shape, len(arrays["point_names"])
     floats = {
         **dict.fromkeys(("angles", "center"), angles),
