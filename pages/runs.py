@@ -132,7 +132,7 @@ if store is None:
 text = st.text_input("Filter", placeholder="words of the configuration or the name, such as: moons elbo")
 runs = [
     run
-    for run in store.runs()
+    for run in store.runs(st.text)
     if all(word in f"{run.name} {run.words} {run.status}".lower() for word in text.lower().split())
 ]
 if runs:

@@ -1,6 +1,7 @@
 """`qhn runs`."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def run_runs(arguments: argparse.Namespace) -> int:
         raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists them")
     with RunStore() as store:
         if arguments.action == "list":
-            for run in store.runs():
+            for run in store.runs(lambda problem: print(f"qhn runs: {problem}", file=sys.stderr)):
                 bce = "" if run.test_bce is None else f"{run.test_bce:.3f}"
                 when = run.created.astimezone().strftime("%Y-%m-%d %H:%M")
                 print(f"{run.id}  {when}  {run.status:11}  {bce:>6}  {run.name or run.words}")

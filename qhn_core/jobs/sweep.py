@@ -13,7 +13,7 @@ from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.limits import Limits
 from qhn_core.jobs.service import JobService
 from qhn_core.jobs.workers import Workers
-from qhn_core.storage.runs import RunStore
+from qhn_core.storage.runs import RunInfo, RunStore
 from qhn_core.training.evaluation import last_epochs
 from qhn_core.training.history import tidy
 
@@ -64,7 +64,8 @@ def run_sweep(
     """
     service = JobService(workers, store, NO_LIMITS, pace=False)
     try:
-        jobs = [_start(service, config, store) for config in configs]
+        begun = [run for run in store.runs() if run.status == Status.INTERRUPTED and not run.imported]
+        jobs = [_start(service, config, begun) for config in configs]
         total = sum(job.config.epochs for job in jobs)
         while True:
             over = all(job.resting for job in jobs)
@@ -87,10 +88,10 @@ def _epochs_done(job: Job) -> int:
     return job.config.epochs if job.status.is_final else job.epoch
 
 
-def _start(service: JobService, config: RunConfig, store: RunStore) -> Job:
-    for info in store.runs():
-        if info.status == Status.INTERRUPTED and not info.imported and info.config == config.model_dump():
-            return service.resume(info.id)
+def _start(service: JobService, config: RunConfig, begun: list[RunInfo]) -> Job:
+    for run in begun:
+        if run.config == config.model_dump():
+            return service.resume(run.id)
     return service.submit(config)
 
 

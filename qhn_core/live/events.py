@@ -18,6 +18,8 @@ from qhn_core.live.status import opening
 
 POLL_SECONDS = 0.03
 HEARTBEAT_SECONDS = 15
+END = b"event: end\ndata: {}\n\n"
+"""After it a view asks for no more."""
 _Question = tuple[int | None, int | None, tuple[Job, ...]]
 """What a viewer asks for: the seed on show, the last epoch that it has (None: a snapshot), pinned runs."""
 
@@ -123,12 +125,17 @@ async def _messages(
         version = feed.version
         name = b"snapshot" if since is None else b"delta"
         if since is None and (words := opening(job.config)):
-            yield b"event: opening\ndata: %b\n\n" % orjson.dumps({"text": words})
-        epoch, text = await feed.message((seed, since, pinned))
+            yield _placeholder(words)
+        try:
+            epoch, text = await feed.message((seed, since, pinned))
+        except (ValueError, OSError, ImportError) as error:  # an imported run may need what is not here
+            yield _placeholder(f"This run cannot be shown on this machine: {error}")
+            yield END
+            return
         yield _event(name, epoch, text)
         while True:
             if job.status.is_final and await asyncio.to_thread(service.over, job, version):
-                yield b"event: end\ndata: {}\n\n"
+                yield END
                 return
             await feed.wait(version)
             if feed.version == version:
@@ -137,6 +144,11 @@ async def _messages(
                 version = feed.version
                 epoch, text = await feed.message((seed, epoch, ()))
                 yield _event(b"delta", epoch, text)
+
+
+def _placeholder(text: str) -> bytes:
+    """What a view shows until its first snapshot comes."""
+    return b"event: opening\ndata: %b\n\n" % orjson.dumps({"text": text})
 
 
 def _event(name: bytes, epoch: int, text: bytes) -> bytes:

@@ -105,6 +105,8 @@ class Database:
 
     def _open(self) -> None:
         self._db.row_factory = sqlite3.Row
+        # A text with a damaged byte must not keep all other rows from being read.
+        self._db.text_factory = lambda text: text.decode(errors="replace")
         # Tables first, version second: another process may be making them, both at once.
         tables = self._one("SELECT count(*) FROM sqlite_master")
         found = self._one("PRAGMA user_version")

@@ -1,7 +1,9 @@
 """The store of runs: they outlive the process."""
 
 import json
+import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +44,9 @@ FINISHED = """
 SELECT id, versions FROM runs WHERE hash = ? AND config = ? AND status = 'done' AND NOT imported
 ORDER BY rowid DESC
 """
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -188,21 +193,29 @@ class RunStore:
                 rows=join_rows([unpack_rows(chunk["npz"], "history") for chunk in chunks]),
                 **_described(row),
             )
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise RunLostError(
                 f"{self.database.path}: run {run_id}, saved with {row['versions']}, cannot be read: "
                 f"{error}. Delete it, or use the version of qhn that saved it"
             ) from error
 
-    def runs(self) -> list[RunInfo]:
-        """All runs, the newest first, without their arrays."""
+    def runs(self, report: Callable[[str], None] = logger.warning) -> list[RunInfo]:
+        """List all runs, the newest first, without their arrays.
+
+        A run whose row is damaged is left out, and report(message) is told its id.
+        """
         with self.database.reading() as db:
             rows = db.execute(LIST).fetchall()
-        own = ("id", "words", "epoch", "test_bce", "test_accuracy")
-        return [
-            RunInfo(config=json.loads(row["config"]), **{k: row[k] for k in own}, **_described(row))
-            for row in rows
-        ]
+        found = []
+        for row in rows:
+            try:
+                found.append(_info(row))
+            except (ValueError, TypeError) as error:
+                report(
+                    f"Run {row['id']} is left out, because its row in {self.database.path} is damaged "
+                    f"({error}). `qhn runs delete {row['id']}` removes it"
+                )
+        return found
 
     def find_finished(self, config: RunConfig) -> str | None:
         """Return the id of a finished run of this config, or None.
@@ -213,9 +226,13 @@ class RunStore:
         with self.database.reading() as db:
             rows = db.execute(FINISHED, (config.hash, config.model_dump_json())).fetchall()
         ours = current_versions()["qhn_core"]
-        return next(
-            (row["id"] for row in rows if json.loads(row["versions"]).get("qhn_core") == ours), None
-        )
+        for row in rows:
+            try:
+                if _mapping(row["versions"]).get("qhn_core") == ours:
+                    return str(row["id"])
+            except ValueError:  # damaged, so nobody knows what computed it
+                continue
+        return None
 
     def rename(self, run_id: str, name: str) -> None:
         """Give a run a name; raises ValueError for a bad name or an unknown run."""
@@ -246,12 +263,27 @@ def last_epoch(state: TrainingState) -> int:
     return state.epoch if alive else int(state.diverged_at.max()) - 1
 
 
+def _mapping(text: str) -> dict[str, Any]:
+    """Parse a JSON object; raises ValueError for anything else."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"found {text[:40]!r} in place of a JSON object")
+    return found
+
+
+def _info(row: sqlite3.Row) -> RunInfo:
+    """Read a row of LIST; raises ValueError or TypeError where it is damaged."""
+    own = ("id", "words", "epoch", "test_bce", "test_accuracy")
+    return RunInfo(config=_mapping(row["config"]), **{k: row[k] for k in own}, **_described(row))
+
+
 def _described(row: sqlite3.Row) -> dict[str, Any]:
     """Read the columns that StoredRun and RunInfo have in common."""
     return {
-        **{key: row[key] for key in ("name", "status", "message", "seconds")},
+        **{key: row[key] for key in ("name", "status", "message")},
+        "seconds": float(row["seconds"]),
         "created": datetime.fromisoformat(row["created"]),
         "updated": datetime.fromisoformat(row["updated"]),
-        "versions": json.loads(row["versions"]),
+        "versions": _mapping(row["versions"]),
         "imported": bool(row["imported"]),
     }

@@ -16,7 +16,10 @@ from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.workers import thread_workers
 from qhn_core.live import events as run_events
 from qhn_core.live import messages, status
+from qhn_core.storage.run_record import StoredRun
 from qhn_core.storage.runs import RunStore
+from qhn_core.training.history import join_rows
+from qhn_core.training.loop import initial_state
 from tests import SECONDS
 from tests.small_runs import assert_whole, small, until
 
@@ -259,6 +262,21 @@ def test_who_opens_a_large_run_is_told_why_the_first_picture_takes_time(service,
         assert stream.read()[0] == "snapshot"
     with connect(job, **{"Last-Event-ID": "0"}) as stream:
         assert stream.read()[0] == "delta"
+
+
+def test_a_run_that_needs_what_is_not_here_says_so_once(serve, hand, connect, monkeypatch, tmp_path):
+    """As one that came in a zip from a machine with a graphics card. Its view asks for no more."""
+    config = small(simulator="qsim-cuda", shots=None)
+    state = initial_state(small(shots=None))
+    with RunStore(tmp_path) as store:
+        run_id = store.add(StoredRun(config, "interrupted", state, join_rows([]), imported=True))
+        service = serve(hand, store)
+        monkeypatch.setattr(run_events, "default_service", lambda: service)
+        with connect(service.get(run_id)) as stream:
+            (event, _, data), end = stream.read_all()
+    assert event == "opening"
+    assert "cannot be shown on this machine: simulator='qsim-cuda' is not available" in data["text"]
+    assert end == ("end", None, {})
 
 
 # --- viewers who come and go -------------------------------------------------------------------------

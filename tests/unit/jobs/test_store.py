@@ -38,6 +38,19 @@ def test_a_finished_run_is_served_at_once_from_memory_and_after_a_restart_from_t
     assert_whole(again)
 
 
+def test_a_run_that_is_killed_before_its_first_checkpoint_leaves_a_trace(serve, hand, tmp_path):
+    job = serve(hand, RunStore(tmp_path)).submit(small())
+    with RunStore(tmp_path) as store:
+        assert store.mark_interrupted() == [job.id]
+    later_hand = ManualExecutor()
+    later = serve(later_hand, RunStore(tmp_path))
+    found = later.get(job.id)
+    assert (found.config, found.status, found.epoch) == (job.config, Status.INTERRUPTED, 0)
+    later.resume(job.id)
+    later_hand.work_off()
+    assert_whole(found)
+
+
 def test_a_run_is_saved_once_a_second_and_where_it_rests(serve, hand, tmp_path):
     service = serve(hand, RunStore(tmp_path))
     job = service.submit(small())
