@@ -59,8 +59,7 @@ def zipped(_store: RunStore, run_id: str, updated: str) -> bytes | None:
     run = _store.load(run_id)
     if run is None or run.state is None:
         return None
-    about = (run.name, run.versions, run.created, run.updated, run.seconds)
-    return export_zip(run.config, run.rows, run.state, *about)
+    return export_zip(run)
 
 
 @st.dialog("Delete")
@@ -133,7 +132,7 @@ if store is None:
 text = st.text_input("Filter", placeholder="words of the configuration or the name, such as: moons elbo")
 runs = [
     run
-    for run in store.runs()
+    for run in store.runs(st.text)
     if all(word in f"{run.name} {run.words} {run.status}".lower() for word in text.lower().split())
 ]
 if runs:

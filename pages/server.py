@@ -1,4 +1,4 @@
-"""What the server answers beside Streamlit: Plotly's library and the event stream of a run."""
+"""The routes that the server has beside Streamlit's: Plotly's library, and the event stream of a run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,18 +22,18 @@ PLOTLY_PATH = "/qhn/plotly.min.js"
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Start the workers with the server, and end them with it.
 
-    They and what the first page imports are there before the first visitor is.
+    They are ready, and the tables of the first page are made, before the first visitor comes.
     """
     service = default_service()
     await asyncio.to_thread(score_table, RunConfig())
     yield
     await asyncio.to_thread(service.shutdown)
     if service.store is not None:
-        service.store.close()
+        service.store.database.close()
 
 
 def plotly_library(request: Request) -> Response:
-    """plotly.js as it ships with the Python package, so that no page needs the internet."""
+    """Answer with plotly.js as it ships with the Python package, so that no page needs the internet."""
     headers = {"cache-control": "public, max-age=86400"}
     return Response(get_plotlyjs(), media_type="text/javascript", headers=headers)
 

@@ -7,7 +7,7 @@ from pages.parts.session import attempt, pin, pinned, session_id, shown_job, sta
 from pages.sidebar.controls import sidebar_controls
 from pages.sidebar.url import report_link
 from qhn_core.config import RunConfig
-from qhn_core.jobs.job import MOVING, Job
+from qhn_core.jobs.job import Job
 from qhn_core.jobs.service import default_service
 from qhn_core.live.events import events_path
 from qhn_core.live.messages import MOST_PINS
@@ -16,8 +16,8 @@ from qhn_core.live.messages import MOST_PINS
 def toolbar(config: RunConfig | None, job: Job | None) -> None:
     """Train, Pause, Step, Reset, Pin, and a word when the controls no longer match the run on show."""
     service = default_service()
-    moving = job is not None and job.status in MOVING
-    over = job is None or job.final
+    moving = job is not None and job.status.is_moving
+    over = job is None or job.status.is_final
     pause = resume = False
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     with row:

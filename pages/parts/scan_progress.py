@@ -56,7 +56,7 @@ def shown_scan(config: RunConfig, landscape_config: LandscapeConfig, center: Flo
         store = default_service().store
         if store is not None:
             now.stages = scan_with_store(
-                *(store, config, landscape_config, center, seed),
+                *(store.scans, config, landscape_config, center, seed),
                 lambda problem: setattr(now, "problem", problem),
             )
     if now.scan is None or not (now.scan.complete or now.stopped):

@@ -92,7 +92,7 @@ def _scan_with_progress(
         bar = stack.enter_context(tqdm(unit="point", disable=None))
         try:
             store = stack.enter_context(RunStore())
-            scans = scan_with_store(store, config, landscape_config, angles, seed_row, report)
+            scans = scan_with_store(store.scans, config, landscape_config, angles, seed_row, report)
         except StoreError as error:
             report(str(error))
             scans = scan_in_stages(config, landscape_config, angles, seed_row)

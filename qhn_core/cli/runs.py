@@ -1,6 +1,7 @@
 """`qhn runs`."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def run_runs(arguments: argparse.Namespace) -> int:
         raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists the ids")
     with RunStore() as store:
         if arguments.action == "list":
-            for run in store.runs():
+            for run in store.runs(lambda problem: print(f"qhn runs: {problem}", file=sys.stderr)):
                 bce = "" if run.test_bce is None else f"{run.test_bce:.3f}"
                 when = run.created.astimezone().strftime("%Y-%m-%d %H:%M")
                 print(f"{run.id}  {when}  {run.status:11}  {bce:>6}  {run.name or run.words}")
@@ -55,7 +56,6 @@ def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
         if target.exists():
             raise ValueError(f"out={str(target)!r}: the file exists; choose another")
         check_file("out", target)
-        about = (run.name, run.versions, run.created, run.updated, run.seconds)
-        target.write_bytes(export_zip(run.config, run.rows, run.state, *about))
+        target.write_bytes(export_zip(run))
         print(target)
     return 0

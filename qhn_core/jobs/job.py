@@ -1,6 +1,5 @@
-"""Jobs: a config and a state that move on in chunks of `advance`, and who may start them."""
+"""Jobs: a config and a state that move on in chunks of `advance`."""
 
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,33 +13,43 @@ from qhn_core.training.state import TrainingState, merge_states
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """Where a job stands.
+
+    >>> Status.QUEUED.is_moving, Status.PAUSED.is_moving, Status.PAUSED.is_final, Status.DONE.is_final
+    (True, False, False, True)
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"
     INTERRUPTED = "interrupted"
-    """The server, or everybody who watched, went away; resume goes on."""
+    """The server stopped, or nobody watched any more; resuming goes on from there."""
     DONE = "done"
     DIVERGED = "diverged"
     CANCELLED = "cancelled"
     FAILED = "failed"
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether the job is being trained, or waits for its turn."""
+        return self in (Status.QUEUED, Status.RUNNING)
 
-FINAL = {Status.DONE, Status.DIVERGED, Status.CANCELLED, Status.FAILED}
-MOVING = {Status.QUEUED, Status.RUNNING}
+    @property
+    def is_final(self) -> bool:
+        """Whether the job is over: nothing more will happen to it."""
+        return self in (Status.DONE, Status.DIVERGED, Status.CANCELLED, Status.FAILED)
 
 
-Part = TrainingState | Index
-"""What a shard of the seeds goes on from: its seeds, and once it has started its state."""
+Shard = TrainingState | Index
+"""Some seeds of a run, trained in one task: their numbers, or once they have started, their state."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One run. Changed only by its JobService; read by anybody."""
+    """One run. Only its JobService changes it; anybody may read it. Times are of the service's clock."""
 
     config: RunConfig
-    parts: list[Part]
+    shards: list[Shard]
     status: Status = Status.QUEUED
     id: str = field(default_factory=new_run_id)
     state: TrainingState | None = None
@@ -52,45 +61,43 @@ class Job:
     steps_left: int | None = None
     """Epochs until the job pauses by itself; None runs to the end."""
     sessions: set[str] = field(default_factory=set)
-    """Who has this run on show."""
+    """The sessions that have this run on show."""
     viewers: int = 0
     """Event streams that are open now."""
-    last_seen: float = field(default_factory=time.monotonic)
-    begun: float = field(default_factory=time.monotonic)
+    begun: float = 0.0
+    last_seen: float = 0.0
+    """When a session asked for this job, or a stream of it opened or closed."""
     seconds_left: float | None = None
     """Estimate of the time to the end."""
 
     # The chunk under way.
     n_epochs: int = 0
     waiting: deque[int] = field(default_factory=deque)
-    """Parts that no worker has yet."""
+    """Shards that no worker has yet."""
     done: dict[int, tuple[TrainingState, Rows]] = field(default_factory=dict)
     in_flight: int = 0
     work_seconds: float = 0.0
-    """Of all workers together, on this chunk."""
+    """What all workers together have spent on this chunk."""
     due: float = 0.0
+    """When the next chunk may begin."""
     epoch_seconds: float | None = None
     last_crash: object = None
-    """The executor that broke last while it had this job: a crash counts once, whatever it took."""
+    """The executor that broke last while it had this job: a crash counts once, whatever it took along."""
     suspect: bool = False
-    """A worker died while it had this job: it is tried alone, to see who is to blame."""
+    """A worker died while it had this job: the job is tried alone, to see whether it is to blame."""
     lost_chunks: int = 0
+
     stored: bool = True
-    """Whether to keep it in the store: not where a finished run of the same config is there already."""
-    _joined: tuple[int, Rows] = field(default_factory=lambda: (0, join_rows([])))
-    """How many of `chunks` are joined to one already, and that one."""
+    """Whether the store keeps it; not where it has a finished run of the same config already."""
     saved_chunks: int = 0
     saved_at: float = 0.0
+    _joined: tuple[int, Rows] = field(default_factory=lambda: (0, join_rows([])))
+    """How many of `chunks` are joined into one table already, and that table."""
 
     @property
     def epoch(self) -> int:
         """Epochs done."""
         return 0 if self.state is None else self.state.epoch
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.status in FINAL
 
     @property
     def in_chunk(self) -> bool:
@@ -99,8 +106,16 @@ class Job:
 
     @property
     def resting(self) -> bool:
-        """Whether the job is over, or waits for somebody to go on."""
-        return self.status not in MOVING and not self.in_chunk
+        """Whether the job is over, or goes on only when somebody asks for it."""
+        return not self.status.is_moving and not self.in_chunk
+
+    def become(self, status: Status) -> None:
+        """Change the status; a job that is over stays as it is."""
+        if self.status.is_final:
+            return
+        if self.status == Status.QUEUED and status in (Status.PAUSED, Status.CANCELLED):
+            self.message = ""  # it said what this job waits for
+        self.status = status
 
     def rows(self) -> Rows:
         """The history so far."""
@@ -117,49 +132,36 @@ class Job:
         return RunResult(self.config, tidy(self.rows()), self.state)
 
     def fork(self) -> "Job":
-        """A paused copy that goes its own way: states are never changed, so both share the past."""
+        """A paused copy that goes its own way; both share their past, since states never change."""
         return Job(
             self.config,
-            list(self.parts),
+            list(self.shards),
             Status.PAUSED,
             state=self.state,
             chunks=list(self.chunks),
+            begun=self.begun,
+            last_seen=self.last_seen,
             epoch_seconds=self.epoch_seconds,
         )
 
     def plan_chunk(self, n_epochs: int) -> None:
-        """Lay out the next chunk: every part by n_epochs."""
+        """Lay out the next chunk: every shard by n_epochs."""
         self.n_epochs = n_epochs
-        self.waiting = deque(range(len(self.parts)))
+        self.waiting = deque(range(len(self.shards)))
         self.done = {}
         self.work_seconds = 0.0
 
     def finish_chunk(self, workers: int) -> None:
-        """Take over the results of all parts as the new state and history."""
-        results = [self.done[i] for i in range(len(self.parts))]
+        """Take over the results of all shards as the new state and history."""
+        results = [self.done[i] for i in range(len(self.shards))]
         states = [state for state, _ in results]
-        self.parts, self.done = [*states], {}
-        # The rows come first: who reads in between misses a state, never its rows.
+        self.shards, self.done = [*states], {}
+        # Rows first: a reader in another thread may miss the newest state, but never rows that led to one.
         self.chunks.append(join_rows([rows for _, rows in results]))
         self.state = merge_states(states)
-        self.message = self.state.divergence() or ("" if self.status in MOVING else self.message)
+        self.message = self.state.divergence() or ("" if self.status.is_moving else self.message)
         self.lost_chunks, self.suspect = 0, False
         if self.n_epochs:
-            self.epoch_seconds = self.work_seconds / min(workers, len(self.parts)) / self.n_epochs
+            self.epoch_seconds = self.work_seconds / min(workers, len(self.shards)) / self.n_epochs
         if self.steps_left is not None:
             self.steps_left -= self.n_epochs
-
-
-def restored(
-    config: RunConfig,
-    job_id: str,
-    status: str,
-    message: str,
-    state: TrainingState | None,
-    rows: Rows,
-    shards: list[Index],
-) -> Job:
-    """A job as it was stored, its seeds dealt out to this server's workers."""
-    parts: list[Part] = [seeds if state is None else state.take(seeds) for seeds in shards]
-    chunks = [rows] if len(rows["epoch"]) else []
-    return Job(config, parts, Status(status), id=job_id, state=state, chunks=chunks, message=message)

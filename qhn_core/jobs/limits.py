@@ -1,7 +1,7 @@
 """What one server takes on."""
 
-import os
-from dataclasses import dataclass, fields
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qhn_core.config import RunConfig
 from qhn_core.model.capacity import (
@@ -15,37 +15,39 @@ from qhn_core.model.capacity import (
 
 
 class ServerFullError(RuntimeError):
-    """This server takes on no more now; the message says why."""
+    """This server takes on no more runs now; the message says why."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one server takes on. Each can be set as an environment variable, QHN_ and the name."""
+class Limits(BaseModel):
+    """What one server takes on. Each can be set by an environment variable: QHN_MAX_JOBS and so on."""
 
-    max_jobs: int = 64
-    """Runs under way or waiting, of everybody."""
-    max_jobs_per_session: int = 4
-    max_seeds: int = 100
-    max_epochs: int = 5000
-    max_qubits: int = 22
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_jobs: NonNegativeInt = 64
+    """Runs that are being trained or wait for it, of all visitors together."""
+    max_jobs_per_session: NonNegativeInt = 4
+    max_seeds: NonNegativeInt = 100
+    max_epochs: NonNegativeInt = 5000
+    max_qubits: NonNegativeInt = 22
     """Of runs that need all 2**n networks."""
-    max_memory_gb: int = 8
-    max_qubits_sampled: int = 1000
+    max_memory_gb: NonNegativeInt = 8
+    """Of one run, in 10**9 bytes."""
+    max_qubits_sampled: NonNegativeInt = 1000
     """Of runs that are trained from samples alone, without 2**n."""
-    grace_seconds: int = 60
-    """A run that nobody watches goes on for so long."""
+    grace_seconds: NonNegativeInt = 60
+    """How long a run goes on when nobody watches it."""
 
     @classmethod
     def from_environment(cls) -> "Limits":
-        """The defaults, with what QHN_MAX_JOBS and so on say; raises ValueError for a bad number."""
-        found = {}
-        for f in fields(cls):
-            variable = f"QHN_{f.name.upper()}"
-            if text := os.environ.get(variable):
-                if not text.isdigit():
-                    raise ValueError(f"{variable}={text!r}: needed is a whole number")
-                found[f.name] = int(text)
-        return cls(**found)
+        """Return the defaults, changed by QHN_MAX_JOBS and so on; raises ValueError for a bad value."""
+        try:
+            return cls(**_Environment().model_dump())
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = f"QHN_{first['loc'][0]}".upper()
+            raise ValueError(
+                f"{variable}={first['input']!r}: it must be a whole number, 0 or more"
+            ) from error
 
     def check(self, config: RunConfig) -> None:
         """Raise ValueError where a run is larger than this server takes on."""
@@ -70,7 +72,7 @@ class Limits:
 
 
 def duration_in_words(seconds: float) -> str:
-    """A time for people.
+    """Say a time in words.
 
     >>> duration_in_words(42.3), duration_in_words(930.0)
     ('about 42 s', 'about 16 min')
@@ -78,3 +80,9 @@ def duration_in_words(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     return f"about {seconds / 60:.0f} min"
+
+
+class _Environment(Limits, BaseSettings):
+    """Limits that start from what the environment says."""
+
+    model_config = SettingsConfigDict(env_prefix="QHN_", env_ignore_empty=True)

@@ -1,13 +1,13 @@
-"""Jobs that are kept: the last ones in memory, and all of them in a store where there is one."""
+"""Which jobs there are: the last ones in memory, and all of them in the store where there is one."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from qhn_core.jobs.job import FINAL, MOVING, Job, Status, restored
-from qhn_core.jobs.scheduler import Scheduler
-from qhn_core.jobs.workers import Workers, shard_seeds
+from qhn_core.config import RunConfig
+from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.job import Job, Shard, Status
+from qhn_core.jobs.workers import shard_seeds
 from qhn_core.storage.database import RunLostError, StoreError
 from qhn_core.storage.runs import RunStore
 from qhn_core.training.history import join_rows
@@ -15,53 +15,104 @@ from qhn_core.training.history import join_rows
 T = TypeVar("T")
 
 JOBS_KEPT = 256
+"""Jobs that may rest in memory."""
 
 
-class Keeper(Scheduler):
-    """A scheduler that saves its jobs where they come to rest, and finds them again.
+class Registry:
+    """The jobs of one service. Its methods must be called with the lock of the service held.
 
-    All methods that begin with an underscore are called with the lock `_changed` held.
+    workers: over how many workers the seeds of a run from the store are spread.
     """
 
-    def __init__(self, workers: Workers, store: RunStore | None, pace: bool) -> None:
-        super().__init__(workers, pace)
+    def __init__(self, store: RunStore | None, workers: int, clock: Clock) -> None:
         self.store = store
         self.store_problem = ""
         """Why runs are not saved, where they should be."""
+        self.jobs: dict[str, Job] = {}
+        """Those in memory, by id."""
+        self._workers = workers
+        self._clock = clock
 
-    def _load(self, job_id: str) -> Job | None:
-        try:
-            stored = None if self.store is None else self._guard(self.store.load, job_id)
-        except RunLostError:
-            return None
-        if stored is None:
-            return None
-        parts = shard_seeds(stored.config, self._workers.count)
-        # What another server has under way rests here.
-        status = Status.INTERRUPTED if stored.status in MOVING else stored.status
-        job = restored(stored.config, job_id, status, stored.message, stored.state, stored.rows, parts)
-        self._add(job)
+    def moving(self) -> list[Job]:
+        """Return all jobs that are being trained, or wait for their turn."""
+        return [job for job in self.jobs.values() if job.status.is_moving]
+
+    def get(self, job_id: str) -> Job | None:
+        """Return the job with that id, from memory or from the store, or None."""
+        return self.jobs.get(job_id) or self._load(job_id)
+
+    def known(self, job_id: str) -> Job:
+        """Return the job with that id; raises KeyError where there is none."""
+        job = self.get(job_id)
+        if job is None:
+            raise KeyError(f"run {job_id}: there is no such run")
         return job
 
-    def _add(self, job: Job) -> None:
-        kept = self.store is not None
-        idle = [j for j in self._jobs.values() if not j.viewers]
-        finished = [j.id for j in idle if j.final or (kept and j.stored and j.resting)]
-        for job_id in finished[: max(0, len(finished) - JOBS_KEPT)]:
-            del self._jobs[job_id]
-        self._jobs[job.id] = job
+    def find(self, config: RunConfig, reuse_finished: bool) -> Job | None:
+        """Return a job of this config that runs to its end; with reuse_finished also one that is done."""
+        for job in self.jobs.values():
+            useful = job.status.is_moving or (reuse_finished and job.status == Status.DONE)
+            if job.config == config and useful and job.steps_left is None:
+                return job
+        found = self.stored_and_finished(config) if reuse_finished else None
+        return self._load(found) if found else None
 
-    def _set(self, job: Job, status: Status) -> None:
-        if not job.final:
-            if job.status == Status.QUEUED and status in (Status.PAUSED, Status.CANCELLED):
-                job.message = ""  # it told what this job waits for
-            job.status = status
-            self._touch(job)
-            if status in (*FINAL, Status.PAUSED, Status.INTERRUPTED):
-                self._save(job)
+    def stored_and_finished(self, config: RunConfig) -> str | None:
+        """Return the id of a finished run of this config in the store, or None."""
+        return None if self.store is None else self._guard(self.store.find_finished, config)
+
+    def add(self, job: Job) -> None:
+        """Keep a job in memory; of the others that rest unwatched, only the newest JOBS_KEPT stay."""
+        has_store = self.store is not None
+        idle = [j for j in self.jobs.values() if not j.viewers]
+        over = [j.id for j in idle if j.status.is_final or (has_store and j.stored and j.resting)]
+        for job_id in over[: max(0, len(over) - JOBS_KEPT)]:
+            del self.jobs[job_id]
+        self.jobs[job.id] = job
+
+    def save(self, job: Job) -> None:
+        """Save where a job stands, if there is a store and the job belongs there."""
+        if self.store is None or not job.stored:
+            return
+        now = self._clock.now()
+        new = join_rows(job.chunks[job.saved_chunks :])
+        checkpoint = partial(self.store.checkpoint, seconds=now - job.begun)
+        try:
+            self._guard(checkpoint, job.id, job.config, job.status, job.state, new, job.message)
+        except RunLostError as error:  # deleted by another program: this run alone is not saved
+            job.stored, job.message = False, str(error)
+            job.version += 1
+        job.saved_chunks, job.saved_at = len(job.chunks), now
+
+    def _load(self, job_id: str) -> Job | None:
+        """The job as it was stored, its seeds dealt out to this server's workers."""
+        try:
+            run = None if self.store is None else self._guard(self.store.load, job_id)
+            status = Status(run.status if run is not None else Status.QUEUED)
+        except (RunLostError, ValueError):  # damaged, or of a version that knows other statuses
+            return None
+        if run is None:
+            return None
+        seeds = shard_seeds(run.config, self._workers)
+        shards: list[Shard] = [s if run.state is None else run.state.take(s) for s in seeds]
+        job = Job(
+            run.config,
+            shards,
+            Status.INTERRUPTED
+            if status.is_moving
+            else status,  # here it rests; another server may train it
+            id=job_id,
+            state=run.state,
+            chunks=[run.rows] if len(run.rows["epoch"]) else [],
+            message=run.message,
+            begun=self._clock.now(),
+            last_seen=self._clock.now(),
+        )
+        self.add(job)
+        return job
 
     def _guard(self, work: Callable[..., T], *arguments: Any) -> T | None:
-        """Do something with the store; where it fails, go on without one and say so."""
+        """Do something with the store; where the store fails, go on without it and say so."""
         try:
             return work(*arguments)
         except RunLostError:
@@ -69,15 +120,3 @@ class Keeper(Scheduler):
         except StoreError as error:
             self.store_problem, self.store = str(error), None
             return None
-
-    def _save(self, job: Job) -> None:
-        if self.store is not None and job.stored:
-            new = join_rows(job.chunks[job.saved_chunks :])
-            about = (job.id, job.config, job.status, job.state, new, job.message)
-            save = partial(self.store.checkpoint, *about, seconds=time.monotonic() - job.begun)
-            try:
-                self._guard(save)
-            except RunLostError as error:  # deleted by another program: this run alone is not saved
-                job.stored, job.message = False, str(error)
-                self._touch(job)
-            job.saved_chunks, job.saved_at = len(job.chunks), time.monotonic()

@@ -1,13 +1,15 @@
-"""The job service: what pages and the command line ask for, who shares a run, and what is stored."""
+"""The job service: it does what pages and commands ask for, and lets visitors share runs."""
 
 import logging
-import time
+import threading
 from functools import lru_cache
 
 from qhn_core.config import RunConfig
-from qhn_core.jobs.job import MOVING, Job, Status
+from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.limits import Limits, ServerFullError, duration_in_words
-from qhn_core.jobs.registry import Keeper
+from qhn_core.jobs.registry import Registry
+from qhn_core.jobs.scheduler import Scheduler
 from qhn_core.jobs.workers import Workers, choose_workers, epoch_seconds, shard_seeds
 from qhn_core.model.capacity import check_memory, has_tables
 from qhn_core.storage.database import StoreError
@@ -18,12 +20,14 @@ ANOTHER_SERVER = (
     "For a folder of its own, set QHN_HOME."
 )
 LONG_EPOCH_SECONDS = 5.0
-"""Who waits so long for the first numbers is told."""
+"""Where the first epoch takes so long, the job's message says so."""
 logger = logging.getLogger(__name__)
 
 
-class JobService(Keeper):
+class JobService:
     """Submits, pauses, steps, resumes and cancels jobs, and keeps them in a store if it has one.
+
+    pace: let runs go no faster than eyes can follow. Every public method may be called from any thread.
 
     >>> from qhn_core.jobs.workers import thread_workers
     >>> service = JobService(thread_workers())
@@ -39,10 +43,16 @@ class JobService(Keeper):
         store: RunStore | None = None,
         limits: Limits | None = None,
         pace: bool = True,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(workers, store, pace)
-        self._limits = limits or Limits()
-        self._thread.start()
+        self.limits = limits or Limits()
+        self._workers = workers
+        self._clock = clock or Clock()
+        self._changed = threading.Condition()
+        """Held while anything changes, and notified when a job has changed."""
+        self.registry = Registry(store, workers.count, self._clock)
+        self._scheduler = Scheduler(workers, self.registry, self._changed, self._tick, pace, self._clock)
+        self._scheduler.start()
 
     # ---- what callers ask for
 
@@ -52,37 +62,46 @@ class JobService(Keeper):
         """Start a run, or join one of the same config; `paused`: only make its initial state.
 
         A finished run of the same config is served as it is, unless reuse_finished is False.
-        Raises ValueError where the config does not fit this machine or this server's limits,
+        Raises ValueError where the config does not fit this machine or this server's limits, and
         ServerFullError where too many runs are under way.
         """
         self.check(config)
         with self._changed:
-            job = None if paused else self._same(config, reuse_finished)
-            if job is not None and job.final:
+            job = None if paused else self.registry.find(config, reuse_finished)
+            if job is not None and job.status.is_final:
                 job.message = "This run was trained before; Reset and Resume train it again."
-                self._touch(job)
+                self._scheduler.touch(job)
             if job is None:
                 self._check_room(session)
-                parts = shard_seeds(config, self._workers.count)
-                job = Job(config, [*parts], steps_left=0 if paused else None)
-                job.stored = not (self.store and self._guard(self.store.find_finished, config))
-                self._add(job)
-                self._enqueue(job)
+                job = self._new_job(config, paused)
             self._watch(job, session)
             return job
 
     def check(self, config: RunConfig) -> None:
         """Raise ValueError where a config does not fit this machine or this server's limits."""
-        self._limits.check(config)
+        self.limits.check(config)
         if has_tables(config):
             check_memory(config)
 
     def get(self, job_id: str) -> Job | None:
-        """The job with that id, from memory or from the store, or None."""
+        """Return the job with that id, from memory or from the store, or None."""
         with self._changed:
-            if job_id not in self._jobs and self.store is not None:
-                self._load(job_id)
-            return self._jobs.get(job_id)
+            return self.registry.get(job_id)
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs in memory, the oldest first."""
+        with self._changed:
+            return list(self.registry.jobs.values())
+
+    @property
+    def store(self) -> RunStore | None:
+        """Where the jobs are kept; None where there is no store, or none that works."""
+        return self.registry.store
+
+    @property
+    def store_problem(self) -> str:
+        """Why runs are not saved, where they should be."""
+        return self.registry.store_problem
 
     def pause(self, job_id: str, session: str = "") -> Job:
         """Let the chunk under way finish and start no further one; returns the paused job.
@@ -90,144 +109,140 @@ class JobService(Keeper):
         Where others watch the run too, it goes on for them, and this session gets a copy.
         """
         with self._changed:
-            job = self._own(self._known(job_id), session)
-            self._set(job, Status.PAUSED)
+            job = self._own(self.registry.known(job_id), session)
+            self._scheduler.change(job, Status.PAUSED)
             return job
 
     def resume(self, job_id: str, n_epochs: int | None = None, session: str = "") -> Job:
         """Go on: for n_epochs and then pause, or to the end; returns the job that goes on."""
         with self._changed:
-            job = self._own(self._known(job_id), session)
-            if not job.final and job.status not in MOVING:
+            job = self._own(self.registry.known(job_id), session)
+            if not (job.status.is_final or job.status.is_moving):
                 self._check_room(session)
                 # A chunk that a pause lets finish is not part of the step.
                 under_way = job.n_epochs if job.in_chunk else 0
                 job.steps_left = None if n_epochs is None else under_way + n_epochs
-                job.last_seen = time.monotonic()
-                self._set(job, Status.RUNNING if job.epoch else Status.QUEUED)
-                self._enqueue(job)
+                job.last_seen = self._clock.now()
+                self._scheduler.change(job, Status.RUNNING if job.epoch else Status.QUEUED)
+                self._scheduler.enqueue(job)
             return job
 
     def cancel(self, job_id: str) -> None:
         """Stop for good; what was trained stays readable."""
         with self._changed:
-            self._set(self._known(job_id), Status.CANCELLED)
+            self._scheduler.change(self.registry.known(job_id), Status.CANCELLED)
 
     def leave(self, job_id: str, session: str) -> None:
-        """A session turns to another run; where nobody else watches this one, it is cancelled."""
+        """Note that a session turned to another run; a run that nobody else watches is cancelled."""
         with self._changed:
-            job = self._jobs.get(job_id)
+            job = self.registry.jobs.get(job_id)
             if job is not None:
                 job.sessions.discard(session)
                 alone = not job.sessions and job.viewers <= 1
-                if alone and job.status in (*MOVING, Status.PAUSED):
-                    self._set(job, Status.CANCELLED)
+                if alone and (job.status.is_moving or job.status == Status.PAUSED):
+                    self._scheduler.change(job, Status.CANCELLED)
 
     def forget(self, job_id: str) -> None:
-        """Stop a run that is about to be deleted, and let go of it."""
+        """Stop a run that is about to be deleted, and save it no more."""
         with self._changed:
-            if job_id in self._jobs:
-                job = self._jobs.pop(job_id)
-                if not job.final:
-                    job.status = Status.CANCELLED
-                    self._touch(job)
+            job = self.registry.jobs.pop(job_id, None)
+            if job is not None and not job.status.is_final:
+                job.become(Status.CANCELLED)
+                self._scheduler.touch(job)
 
     def view(self, job: Job, change: int) -> None:
-        """An event stream of the job opened (+1) or closed (-1)."""
+        """Note that an event stream of the job opened (+1) or closed (-1)."""
         with self._changed:
             job.viewers += change
-            job.last_seen = time.monotonic()
+            job.last_seen = self._clock.now()
 
     def wait(self, job_id: str, seconds: float) -> Job:
-        """Block until the job is final or rests, at most `seconds`."""
+        """Block until the job is over or rests, at most `seconds`."""
         with self._changed:
-            job = self._known(job_id)
+            job = self.registry.known(job_id)
             self._changed.wait_for(lambda: job.resting, timeout=seconds)
         return job
 
     def over(self, job: Job, version: int) -> bool:
-        """Whether who has seen that version of a job has seen the last."""
+        """Whether the job is over, and this version includes its last change."""
         with self._changed:
-            return job.final and job.version == version
+            return job.status.is_final and job.version == version
 
     def shutdown(self) -> None:
         """Save what runs, stop scheduling and end the workers; the store stays open."""
         with self._changed:
-            self._closed = True
-            for job in self._jobs.values():
-                if job.status in MOVING:
-                    job.status = Status.INTERRUPTED
-                    self._save(job)
-            self._changed.notify_all()
-        self._thread.join()
-        self._workers.stop(self._executor)
+            self._scheduler.close()
+            for job in self.registry.moving():
+                job.become(Status.INTERRUPTED)
+                self.registry.save(job)
+        self._scheduler.join()
 
-    # ---- who has which job; all below is called with the lock held
+    # ---- all below is called with the lock held
 
-    def _same(self, config: RunConfig, reuse_finished: bool) -> Job | None:
-        alive = {*MOVING, Status.DONE} if reuse_finished else MOVING
-        for job in self._jobs.values():
-            if job.config == config and job.status in alive and job.steps_left is None:
-                return job
-        if reuse_finished and self.store is not None:
-            found = self._guard(self.store.find_finished, config)
-            return self._load(found) if found else None
-        return None
-
-    def _known(self, job_id: str) -> Job:
-        job = self._jobs.get(job_id) or self._load(job_id)
-        if job is None:
-            raise KeyError(f"run {job_id}: there is no such run")
+    def _new_job(self, config: RunConfig, paused: bool) -> Job:
+        now = self._clock.now()
+        shards = shard_seeds(config, self._workers.count)
+        job = Job(config, [*shards], steps_left=0 if paused else None, begun=now, last_seen=now)
+        job.stored = self.registry.stored_and_finished(config) is None
+        self.registry.add(job)
+        self.registry.save(job)  # a server that is killed now leaves a trace of it
+        self._scheduler.enqueue(job)
         return job
 
     def _check_room(self, session: str) -> None:
+        """Raise ServerFullError where one more run under way would be too many."""
         if reason := self._workers.lost():
             raise ServerFullError(reason)
-        moving = [job for job in self._jobs.values() if job.status in MOVING]
-        if len(moving) >= self._limits.max_jobs:
+        moving = self.registry.moving()
+        if len(moving) >= self.limits.max_jobs:
             verb = "run is" if len(moving) == 1 else "runs are"
             raise ServerFullError(f"{len(moving)} {verb} under way on this server; try again in a minute")
         own = sum(session in job.sessions for job in moving) if session else 0
-        if own >= self._limits.max_jobs_per_session:
+        if own >= self.limits.max_jobs_per_session:
             verb, which = ("is", "it") if own == 1 else ("are", "one of them")
             raise ServerFullError(f"{own} of your runs {verb} under way; pause or wait for {which}")
 
     def _watch(self, job: Job, session: str) -> None:
-        job.last_seen = time.monotonic()
+        job.last_seen = self._clock.now()
         if session:
             job.sessions.add(session)
 
     def _own(self, job: Job, session: str) -> Job:
         """The job itself, or a copy that goes its own way where somebody else is watching too."""
-        if not session or job.viewers <= 1 or job.final:
+        if not session or job.viewers <= 1 or job.status.is_final:
             return job
         copy = job.fork()
         job.sessions.discard(session)
         copy.sessions.add(session)
-        self._add(copy)
-        self._save(copy)
+        self.registry.add(copy)
+        self.registry.save(copy)
         return copy
 
     def _tick(self, now: float) -> None:
-        """Once a second: tell who waits for what, and rest what nobody watches or nobody can train."""
+        """Say what each job waits for, and interrupt those that nobody watches or nobody can train."""
         if reason := self._workers.lost():
-            self._interrupt_all(reason)
-        for job in list(self._jobs.values()):
-            if job.status == Status.QUEUED and (job.in_flight or job.done):
-                job.message = self._first_epoch(job)
-                self._touch(job)
-            elif job.status == Status.QUEUED and job in self._ready:
-                ahead = self._ready.index(job) + len(self._flying)
-                job.message = f"{ahead} ahead in the queue" if ahead else ""
-                self._touch(job)
-            unwatched = job.sessions and not job.viewers and job.status in MOVING
-            if unwatched and now - job.last_seen > self._limits.grace_seconds:
+            self._scheduler.interrupt_all(reason)
+        for job in self.registry.moving():
+            if job.status == Status.QUEUED:
+                self._say_what_it_waits_for(job)
+            unwatched = job.sessions and not job.viewers
+            if unwatched and now - job.last_seen > self.limits.grace_seconds:
                 job.message = "Interrupted, because nobody was watching."
-                self._set(job, Status.INTERRUPTED)
+                self._scheduler.change(job, Status.INTERRUPTED)
+
+    def _say_what_it_waits_for(self, job: Job) -> None:
+        ahead = self._scheduler.tasks_ahead(job)
+        if job.in_flight or job.done:
+            job.message = self._first_epoch(job)
+        elif ahead is not None:
+            job.message = f"{ahead} ahead in the queue" if ahead else ""
+        else:
+            return
+        self._scheduler.touch(job)
 
     def _first_epoch(self, job: Job) -> str:
-        """What who waits for the first numbers of a large run may know; empty where they come at once."""
-        seconds = job.config.n_seeds * epoch_seconds(job.config) / min(self._workers.count, len(job.parts))
+        """Say how long the first epoch of a large run takes; nothing where that is soon over."""
+        seconds = job.config.n_seeds * epoch_seconds(job.config) / min(self._workers.count, len(job.shards))
         if seconds < LONG_EPOCH_SECONDS or not job.n_epochs:
             return ""
         seeds = sum(len(state.seeds) for state, _ in job.done.values())
@@ -237,15 +252,15 @@ class JobService(Keeper):
 
 @lru_cache(maxsize=1)
 def default_service() -> JobService:
-    """The service of this process, made at first use: workers, store and limits from the environment."""
+    """Return the service of this process, whose workers, store and limits the environment sets."""
     try:
         store, problem = RunStore(), ""
-        if store.claim():
+        if store.database.claim():
             store.mark_interrupted()  # what a dead server left running
         else:
-            logger.warning(ANOTHER_SERVER, store.path.parent)
+            logger.warning(ANOTHER_SERVER, store.database.path.parent)
     except StoreError as error:
         store, problem = None, str(error)
     service = JobService(choose_workers(), store, Limits.from_environment())
-    service.store_problem = problem
+    service.registry.store_problem = problem
     return service

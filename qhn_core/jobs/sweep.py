@@ -1,4 +1,4 @@
-"""Many runs at once: a grid over config fields, resumable, on any workers."""
+"""Many runs at once: a grid over config fields, which can be stopped and resumed, on any workers."""
 
 import itertools
 import time
@@ -13,7 +13,7 @@ from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.limits import Limits
 from qhn_core.jobs.service import JobService
 from qhn_core.jobs.workers import Workers
-from qhn_core.storage.runs import RunStore
+from qhn_core.storage.runs import RunInfo, RunStore
 from qhn_core.training.evaluation import last_epochs
 from qhn_core.training.history import tidy
 
@@ -30,9 +30,9 @@ NO_LIMITS = Limits(
 
 
 def grid(fields: dict[str, list[Any]]) -> list[RunConfig]:
-    """All combinations of the given values of config fields, each different run once.
+    """Combine the given values of config fields in all ways; each different run comes once.
 
-    A field that the objective does not read (λ, annealing and h for MLE, h for ELBO) makes no further run.
+    A field that the objective does not read makes no further run: λ, annealing and h for MLE, h for ELBO.
 
     >>> [c.in_words()[:28] for c in grid({"objective": ["mle", "elbo"], "regularization": [1, 10]})]
     ['gaussian, MLE, chain-rule, 1', 'gaussian, ELBO λ=1, chain-ru', 'gaussian, ELBO λ=10, chain-r']
@@ -56,21 +56,23 @@ def run_sweep(
     store: RunStore,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Job]:
-    """Train every config that the store does not hold yet, and go on with those that it holds in part.
+    """Train each config whose finished run the store does not hold; go on with those that it has begun.
 
-    progress(done, total) counts epochs of all runs; an exception that it raises stops the sweep,
-    and what was trained so far is kept. Returns the finished jobs in the order of the configs.
+    progress(done, total) is told the epochs of all runs together. An exception that it raises stops the
+    sweep, and what was trained so far is kept. Returns the finished jobs in the order of the configs.
+    Raises ConnectionError where the workers are lost.
     """
     service = JobService(workers, store, NO_LIMITS, pace=False)
     try:
-        jobs = [_start(service, config, store) for config in configs]
+        begun = [run for run in store.runs() if run.status == Status.INTERRUPTED and not run.imported]
+        jobs = [_start(service, config, begun) for config in configs]
         total = sum(job.config.epochs for job in jobs)
         while True:
             over = all(job.resting for job in jobs)
-            if over and not all(job.final for job in jobs) and (reason := workers.lost()):
+            if over and not all(job.status.is_final for job in jobs) and (reason := workers.lost()):
                 raise ConnectionError(reason)
             if progress is not None:
-                progress(sum(job.config.epochs if job.final else job.epoch for job in jobs), total)
+                progress(sum(_epochs_done(job) for job in jobs), total)
             if over:
                 if service.store_problem:
                     for job in jobs:
@@ -81,15 +83,20 @@ def run_sweep(
         service.shutdown()
 
 
-def _start(service: JobService, config: RunConfig, store: RunStore) -> Job:
-    for info in store.runs():
-        if info.status == Status.INTERRUPTED and not info.imported and info.config == config.model_dump():
-            return service.resume(info.id)
+def _epochs_done(job: Job) -> int:
+    """A run that is over counts as whole, though it may have ended before its last epoch."""
+    return job.config.epochs if job.status.is_final else job.epoch
+
+
+def _start(service: JobService, config: RunConfig, begun: list[RunInfo]) -> Job:
+    for run in begun:
+        if run.config == config.model_dump():
+            return service.resume(run.id)
     return service.submit(config)
 
 
 def sweep_table(jobs: list[Job]) -> pd.DataFrame:
-    """One row per run: the fields that differ between runs, and the last epoch's scores over seeds."""
+    """Make a table of a row per run: the fields that differ, and the last epoch's scores over the seeds."""
     configs = pd.DataFrame([dict(job.config) for job in jobs])
     differing = configs.loc[:, [len({str(v) for v in configs[c]}) > 1 for c in configs]]
     scores = []

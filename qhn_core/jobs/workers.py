@@ -26,7 +26,7 @@ from qhn_core.training.state import TrainingState
 
 SCHEDULER_VARIABLE = "QHN_SCHEDULER"
 EPOCH_SECONDS = 0.3
-"""An epoch of one part of a run should not hold a worker for much longer."""
+"""An epoch of one shard should not hold a worker for much longer."""
 
 
 def _drop_tasks(executor: Executor) -> None:
@@ -35,28 +35,28 @@ def _drop_tasks(executor: Executor) -> None:
 
 @dataclass(frozen=True)
 class Workers:
-    """How to make an executor (anew after a crash) and to end it, and how many tasks it runs at once."""
+    """How to make an executor (anew after a crash), how to end it, and how many tasks it runs at once."""
 
     make: Callable[[], Executor]
     count: int
     stop: Callable[[Executor], None] = _drop_tasks
     lost: Callable[[], str] = str
-    """Why no task will ever come back, or an empty string."""
+    """Says why no task will ever come back; an empty string while they do."""
 
 
 def choose_workers(scheduler: str | None = None, count: int | None = None) -> Workers:
-    """A Dask cluster where `scheduler` or QHN_SCHEDULER names one (tcp://host:8786), else processes."""
+    """Choose the Dask cluster that `scheduler` or QHN_SCHEDULER names (tcp://host:8786), else processes."""
     scheduler = scheduler or os.environ.get(SCHEDULER_VARIABLE)
     return dask_workers(scheduler) if scheduler else process_workers(count)
 
 
 def thread_workers(count: int = 1) -> Workers:
-    """Threads of this process: no start-up time, for tests and notebooks."""
+    """Work in threads of this process, which need no time to start: for tests and notebooks."""
     return Workers(lambda: ThreadPoolExecutor(count), count)
 
 
 def process_workers(count: int | None = None) -> Workers:
-    """`count` processes (default: cores - 1, at least 1), one thread each, warmed up.
+    """Work in `count` processes (default: cores - 1, at least 1) of one thread each, warmed up.
 
     Processes, because qsim holds the interpreter's lock; `spawn`, because a fork after a threaded
     call hangs.
@@ -74,7 +74,7 @@ def process_workers(count: int | None = None) -> Workers:
 
 
 def dask_workers(scheduler: str) -> Workers:
-    """The workers of a running Dask cluster; raises ValueError where none can be reached."""
+    """Work on a running Dask cluster; raises ValueError where none can be reached."""
     try:
         from distributed import Client
     except ImportError as error:
@@ -112,7 +112,7 @@ def dask_workers(scheduler: str) -> Workers:
 
 
 def spawn_context() -> SpawnContext:
-    """How processes of one thread each are started."""
+    """Return the way to start processes of one thread each."""
     for library in ("OMP", "OPENBLAS", "MKL"):  # read by the processes when they start
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     return multiprocessing.get_context("spawn")
@@ -120,10 +120,9 @@ def spawn_context() -> SpawnContext:
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Let spawned processes import nothing of ours.
+    """Let spawned processes not run the file of the module `__main__`, as they do by themselves.
 
-    A spawned process runs the file of the module `__main__` first, and under Streamlit that is the page
-    that happens to be drawn.
+    Under Streamlit, that is the page that happens to be drawn.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -146,31 +145,32 @@ def leave_with_parent() -> None:
 
 
 def warm_up() -> None:
-    """Import, compile and run everything once, off anybody's path."""
+    """Import, compile and run everything once, so that no visitor waits for it."""
     for gradient in ("chain-rule", "algorithm-1"):
         run_chunk(RunConfig(epochs=1, gradient=gradient), np.arange(1), 1)
 
 
 def run_chunk(config: RunConfig, start: TrainingState | Index, n_epochs: int) -> tuple[TrainingState, Rows]:
-    """`advance` from a state, or from the initial state of some seeds. Runs in a worker."""
+    """Call `advance` on a state, or on the initial state of some seeds. Runs in a worker."""
     state = start if isinstance(start, TrainingState) else initial_state(config, start)
     return advance(config, state, n_epochs)
 
 
 def shard_seeds(config: RunConfig, workers: int) -> list[Index]:
-    """The seeds of a run in parts that can be trained apart, each taking a fraction of a second an epoch.
+    """Split the seeds of a run into shards that can be trained apart.
 
-    As many parts as workers, and more where an epoch of one part would make others wait.
+    There are as many shards as workers, and more where an epoch of a shard would hold a worker for longer
+    than EPOCH_SECONDS.
 
-    >>> [len(part) for part in shard_seeds(RunConfig(n_seeds=7), workers=2)]
+    >>> [len(shard) for shard in shard_seeds(RunConfig(n_seeds=7), workers=2)]
     [4, 3]
     """
-    parts = max(workers, int(np.ceil(config.n_seeds * epoch_seconds(config) / EPOCH_SECONDS)))
-    return np.array_split(np.arange(config.n_seeds), min(parts, config.n_seeds))
+    shards = max(workers, int(np.ceil(config.n_seeds * epoch_seconds(config) / EPOCH_SECONDS)))
+    return np.array_split(np.arange(config.n_seeds), min(shards, config.n_seeds))
 
 
 def epoch_seconds(config: RunConfig) -> float:
-    """About what an epoch of one seed takes on one core, in seconds; to a factor of two or three."""
+    """Estimate the seconds that an epoch of one seed takes on one core, to a factor of two or three."""
     circuits = 2 * int(np.prod(config.angle_shape)) + 1
     if has_tables(config):
         per_circuit = 1.5e-5 if config.has_closed_form else 3e-4 * config.n_layers / 2

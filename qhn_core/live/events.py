@@ -1,10 +1,10 @@
-"""The event stream of a run: a snapshot, then what changes, made once for all viewers."""
+"""The event stream of a run. Each message is made once for all viewers who need it."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 from urllib.parse import urlencode
 
 import orjson
@@ -18,16 +18,23 @@ from qhn_core.live.status import opening
 
 POLL_SECONDS = 0.03
 HEARTBEAT_SECONDS = 15
+END = b"event: end\ndata: {}\n\n"
+"""After it a view asks for no more."""
+_Question = tuple[int | None, int | None, tuple[Job, ...]]
+"""What a viewer asks for: the seed on show, the last epoch that it has (None: a snapshot), pinned runs."""
 
 
 def events_path(job: Job, seed: int | None, pins: list[str]) -> str:
-    """The path of a run's event stream, with pictures of one seed (or the best so far) and pinned runs."""
+    """Return the path of a run's event stream.
+
+    seed: whose pictures it has; None: those of the best seed so far. pins: ids of runs drawn beside it.
+    """
     query = [("seed", seed)] if seed is not None else []
     return f"/qhn/runs/{job.id}/events?" + urlencode([*query, *(("pin", pin) for pin in pins)])
 
 
 async def run_events(request: Request) -> Response:
-    """Server-sent events of one run: a snapshot, then deltas whose id is the epoch.
+    """Answer with the server-sent events of one run: a snapshot, then deltas whose id is the epoch.
 
     A client that reconnects with Last-Event-ID gets only what it missed.
     """
@@ -48,69 +55,57 @@ async def run_events(request: Request) -> Response:
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-class _Delta(NamedTuple):
-    since: int
-    epoch: int
-    text: bytes
-    version: int
-
-
 class _Feed:
-    """What is new in one run, made once and sent to all who watch it."""
+    """The messages of one run, made in a thread of its own: a slow one holds up no other run's."""
 
-    def __init__(self, job: Job, seed: int | None) -> None:
+    def __init__(self, job: Job) -> None:
         self.viewers = 0
-        self._job, self._seed = job, seed
-        self._latest = _Delta(-1, -1, b"", -1)
+        self.version = job.version
+        """The version of the job that its viewers were last woken for."""
+        self._job = job
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"qhn-feed-{job.id}")
+        self._made: dict[tuple[int, _Question], asyncio.Future[tuple[int, bytes]]] = {}
         self._news = asyncio.Event()
         self._pump = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
-        """Look for news while anybody waits for them; without any, wake all now and then."""
-        version, epoch, spoke = self._job.version, self._job.epoch, time.monotonic()
-        try:
-            while True:
-                await asyncio.sleep(POLL_SECONDS)
-                if self._job.version != version:
-                    since, version = epoch, self._job.version
-                    arguments = (self._job, version, self._seed, since)
-                    epoch, text = await asyncio.to_thread(message_text, *arguments)
-                    self._latest = _Delta(since, epoch, text, version)
-                elif time.monotonic() - spoke < HEARTBEAT_SECONDS:
-                    continue
-                spoke, news, self._news = time.monotonic(), self._news, asyncio.Event()
+        """Wake the viewers for each new version of the job, and now and then without one."""
+        spoke = time.monotonic()
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self._job.version != self.version or time.monotonic() - spoke >= HEARTBEAT_SECONDS:
+                self.version, spoke = self._job.version, time.monotonic()
+                news, self._news = self._news, asyncio.Event()
                 news.set()
-        finally:
-            self._news.set()  # whoever waits sees that this has ended
 
-    async def news(self, version: int, epoch: int) -> _Delta | None:
-        """What is new for a viewer who has seen `version` and `epoch`; None if nothing is for a while."""
-        if self._latest.version <= version:
+    async def wait(self, version: int) -> None:
+        """Wait for another version than this one, or until a heartbeat is due."""
+        if self.version == version:
             await self._news.wait()
-        if self._pump.done():
-            self._pump.result()  # raises what went wrong
-        if self._latest.version <= version:
-            return None
-        if self._latest.since == epoch:
-            return self._latest
-        version = self._job.version  # this viewer has missed one, or has just come
-        epoch_now, text = await asyncio.to_thread(message_text, self._job, version, self._seed, epoch)
-        return _Delta(epoch, epoch_now, text, version)
+
+    async def message(self, question: _Question) -> tuple[int, bytes]:
+        """Return (epoch, JSON) of a message that includes all changes up to `version`."""
+        key = self.version, question
+        if key not in self._made:
+            self._made = {k: made for k, made in self._made.items() if k[0] == self.version}
+            loop = asyncio.get_running_loop()
+            self._made[key] = loop.run_in_executor(self._thread, message_text, self._job, *question)
+        return await asyncio.shield(self._made[key])  # others need it where this viewer hangs up
 
     def close(self) -> None:
         self._pump.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-_feeds: dict[tuple[Job, int | None], _Feed] = {}
+_feeds: dict[Job, _Feed] = {}
 
 
 @asynccontextmanager
-async def _feed_of(service: JobService, job: Job, seed: int | None) -> AsyncIterator[_Feed]:
-    """The feed of a run, there for as long as it has viewers."""
-    key = (job, seed)
-    if key not in _feeds:
-        _feeds[key] = _Feed(job, seed)
-    feed = _feeds[key]
+async def _feed_of(service: JobService, job: Job) -> AsyncIterator[_Feed]:
+    """Return the feed of a run, which exists for as long as it has viewers."""
+    if job not in _feeds:
+        _feeds[job] = _Feed(job)
+    feed = _feeds[job]
     feed.viewers += 1
     service.view(job, +1)
     try:
@@ -120,29 +115,40 @@ async def _feed_of(service: JobService, job: Job, seed: int | None) -> AsyncIter
         feed.viewers -= 1
         if not feed.viewers:
             feed.close()
-            del _feeds[key]
+            del _feeds[job]
 
 
 async def _messages(
     service: JobService, job: Job, seed: int | None, since: int | None, pinned: tuple[Job, ...]
 ) -> AsyncIterator[bytes]:
-    async with _feed_of(service, job, seed) as feed:
-        version = job.version
+    async with _feed_of(service, job) as feed:
+        version = feed.version
         name = b"snapshot" if since is None else b"delta"
         if since is None and (words := opening(job.config)):
-            yield b"event: opening\ndata: %b\n\n" % orjson.dumps({"text": words})
-        epoch, text = await asyncio.to_thread(message_text, job, version, seed, since, pinned)
+            yield _placeholder(words)
+        try:
+            epoch, text = await feed.message((seed, since, pinned))
+        except (ValueError, OSError, ImportError) as error:  # an imported run may need what is not here
+            yield _placeholder(f"This run cannot be shown on this machine: {error}")
+            yield END
+            return
         yield _event(name, epoch, text)
         while True:
-            if job.final and await asyncio.to_thread(service.over, job, version):
-                yield b"event: end\ndata: {}\n\n"
+            if job.status.is_final and await asyncio.to_thread(service.over, job, version):
+                yield END
                 return
-            delta = await feed.news(version, epoch)
-            if delta is None:
+            await feed.wait(version)
+            if feed.version == version:
                 yield b": still here\n\n"
             else:
-                _, epoch, text, version = delta
+                version = feed.version
+                epoch, text = await feed.message((seed, epoch, ()))
                 yield _event(b"delta", epoch, text)
+
+
+def _placeholder(text: str) -> bytes:
+    """What a view shows until its first snapshot comes."""
+    return b"event: opening\ndata: %b\n\n" % orjson.dumps({"text": text})
 
 
 def _event(name: bytes, epoch: int, text: bytes) -> bytes:

@@ -1,8 +1,6 @@
-"""What a live view is sent of a job: first a snapshot, then deltas, as JSON-ready dictionaries."""
+"""The messages to a live view of a job: first a snapshot, then deltas."""
 
 import base64
-import threading
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,36 +20,25 @@ MOST_PINS = 4
 
 
 def message_text(
-    job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...] = ()
+    job: Job, seed: int | None, since: int | None, pinned: tuple[Job, ...] = ()
 ) -> tuple[int, bytes]:
-    """(epoch, JSON) of a message; cached, so that many viewers cost as much as one.
+    """Make one message: (epoch, JSON). NaN becomes null.
 
-    since: the epoch that the viewer has; None asks for the snapshot. `version` is the job's, and
-    serves as the cache's key. NaN becomes null.
+    seed: whose pictures are drawn; None: those of the best seed so far. since: the last epoch that the
+    viewer has; None asks for the snapshot, which alone draws pinned runs.
     """
-    with _making:  # who asks at the same moment waits, and makes none
-        return _message_text(job, version, seed, since, pinned)
-
-
-@lru_cache(maxsize=256)
-def _message_text(
-    job: Job, version: int, seed: int | None, since: int | None, pinned: tuple[Job, ...]
-) -> tuple[int, bytes]:
     epoch, message = snapshot(job, seed, pinned) if since is None else delta(job, seed, since)
     return epoch, orjson.dumps(message)
 
 
-_making = threading.Lock()
-
-
 def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[int, dict[str, Any]]:
-    """(epoch, {"run", "status", "figures", "circuit", "shades"}): all that a view needs to start.
+    """Return (epoch, {"run", "status", "figures", "circuit", "shades"}): all that a view needs to start.
 
-    Pinned runs add a line each to the curves, after the run's own: deltas leave those alone.
+    Each pinned run adds a line to the curves, after the run's own lines, which alone get the deltas.
     """
-    problem = network_scores_for(job.config)
+    scores = network_scores_for(job.config)
     rows = job.rows()
-    figures = {**_curves(job, rows, problem), **pictures(job, problem, seed)}
+    figures = {**_curves(job, rows, scores), **pictures(job, scores, seed)}
     for place, pin in enumerate(pinned):
         if pin is not job and pin.epoch:
             stats = over_seeds(pin.rows())
@@ -59,7 +46,7 @@ def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[
                 figures[name]["data"].append(pinned_line(pin.config, stats, column, place))
     message: dict[str, Any] = {
         "run": job.id,
-        "status": status(job, rows, problem, seed),
+        "status": status(job, rows, scores, seed),
         "figures": figures,
         "circuit": circuit_svg(job.config.n_qubits, job.config.n_layers),
         "shades": shades(job.state),
@@ -68,19 +55,19 @@ def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[
 
 
 def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
-    """(epoch, {"status", "extend", "restyle", "shades"}): what changed after epoch `since`."""
-    problem = network_scores_for(job.config)
+    """Return (epoch, {"status", "extend", "restyle", "shades"}): what changed after epoch `since`."""
+    scores = network_scores_for(job.config)
     rows = job.rows()
     new = rows["epoch"] > since
-    message: dict[str, Any] = {"status": status(job, rows, problem, seed)}
+    message: dict[str, Any] = {"status": status(job, rows, scores, seed)}
     if new.any():
-        curves = _curves(job, {name: column[new] for name, column in rows.items()}, problem)
+        curves = _curves(job, {name: column[new] for name, column in rows.items()}, scores)
         message["extend"] = {
             name: {axis: [trace[axis] for trace in figure["data"]] for axis in ("x", "y")}
             for name, figure in curves.items()
         }
     if new.any() or (job.state is not None and job.epoch == 0):
-        surfaces, bars = picture_changes(job, problem, seed)
+        surfaces, bars = picture_changes(job, scores, seed)
         message["restyle"] = {
             "boundary": [{"z": _hundredths(surface)} for surface in surfaces],
             "histogram": [{k: t[k] for k in ("x", "y", "customdata") if k in t} for t in bars],
@@ -90,15 +77,15 @@ def delta(job: Job, seed: int | None, since: int) -> tuple[int, dict[str, Any]]:
 
 
 def _hundredths(values: Float) -> dict[str, Any]:
-    """Values in [0, 1] as bytes of two decimals: a fifth of their text, and the bulk of a delta."""
+    """Pack values in [0, 1] as bytes of two decimals: a fifth of the text that is most of a delta."""
     packed = np.rint(100 * values).astype(np.uint8)
     text = base64.b64encode(packed.tobytes()).decode()
     return {"dtype": "u1", "bdata": text, "shape": ", ".join(map(str, packed.shape)), "scale": 0.01}
 
 
-def _curves(job: Job, rows: Rows, problem: NetworkScores) -> dict[str, Figure]:
+def _curves(job: Job, rows: Rows, scores: NetworkScores) -> dict[str, Figure]:
     stats = over_seeds(rows)
     return {
-        "objective": objective_figure(job.config, problem, stats),
+        "objective": objective_figure(job.config, scores, stats),
         "gradient": gradient_figure(job.config, stats),
     }

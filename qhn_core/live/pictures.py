@@ -1,4 +1,4 @@
-"""The pictures of a live view that are drawn anew: predictions, bitstrings and the shades of the gates."""
+"""The pictures of a live view that change as a whole: predictions, bitstrings and shades of the gates."""
 
 from typing import Any
 
@@ -22,34 +22,34 @@ from qhn_core.model.scores import NetworkScores, SampledScores, ScoreTable
 from qhn_core.training.state import TrainingState
 
 
-def pictures(job: Job, problem: NetworkScores, seed: int | None) -> dict[str, Figure]:
-    """The decision boundary and the histogram of a seed, or of the best so far."""
-    if isinstance(problem, SampledScores):
+def pictures(job: Job, scores: NetworkScores, seed: int | None) -> dict[str, Figure]:
+    """Draw the decision boundary and the histogram of a seed; None: of the best seed so far."""
+    if isinstance(scores, SampledScores):
         measured = _measured(job, seed)
         return {
-            "boundary": predictions_figure(problem, measured),
-            "histogram": networks_figure(problem, measured),
+            "boundary": predictions_figure(scores, measured),
+            "histogram": networks_figure(scores, measured),
         }
     samples, exact = _distribution(job, seed)
-    axes = plot_axes(problem)
+    axes = plot_axes(scores)
     return {
-        "boundary": boundary_figure(problem, axes, _surfaces(problem, axes, samples, exact)),
-        "histogram": histogram_figure(problem, samples, exact),
+        "boundary": boundary_figure(scores, axes, _surfaces(scores, axes, samples, exact)),
+        "histogram": histogram_figure(scores, samples, exact),
     }
 
 
-def picture_changes(job: Job, problem: NetworkScores, seed: int | None) -> tuple[list[Float], list[Any]]:
-    """(predictions, traces of the histogram): what of the pictures moves."""
-    if isinstance(problem, SampledScores):
+def picture_changes(job: Job, scores: NetworkScores, seed: int | None) -> tuple[list[Float], list[Any]]:
+    """Return (predictions, traces of the histogram): the parts of the pictures that change."""
+    if isinstance(scores, SampledScores):
         measured = _measured(job, seed)
-        return prediction_surfaces(problem, measured), networks_figure(problem, measured)["data"]
+        return prediction_surfaces(scores, measured), networks_figure(scores, measured)["data"]
     samples, exact = _distribution(job, seed)
-    surfaces = _surfaces(problem, plot_axes(problem), samples, exact)
-    return surfaces, histogram_figure(problem, samples, exact)["data"]
+    surfaces = _surfaces(scores, plot_axes(scores), samples, exact)
+    return surfaces, histogram_figure(scores, samples, exact)["data"]
 
 
 def _measured(job: Job, seed: int | None) -> Measured:
-    """One seed's circuit now, without 2**n; before the start, the uniform prior."""
+    """Return samples and angles of one seed now, without 2**n; before the start, of the uniform prior."""
     config, state = job.config, job.state
     if state is None:
         draws = Draws(seed_keys(config.seed, np.zeros(1, dtype=np.int64)), 0, config.shots or 0)
@@ -61,15 +61,15 @@ def _measured(job: Job, seed: int | None) -> Measured:
     return Measured(words_to_bits(words, config.n_qubits), angles)
 
 
-def _surfaces(problem: ScoreTable, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:
+def _surfaces(scores: ScoreTable, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:
     networks = samples
     if not len(samples):
         networks = np.random.default_rng(0).choice(exact.size, VIEW_SAMPLES, p=exact)
-    return decision_surfaces(problem, networks, int(exact.argmax()), axes)
+    return decision_surfaces(scores, networks, int(exact.argmax()), axes)
 
 
 def _distribution(job: Job, seed: int | None) -> tuple[Index, Float]:
-    """(samples (shots,), exact q (2**n,)) of one seed now; before the start, the uniform prior."""
+    """Return (samples (shots,), exact q (2**n,)) of one seed now; before the start, of the prior."""
     state = job.state
     if state is None:
         size = 2**job.config.n_qubits
@@ -81,12 +81,12 @@ def _distribution(job: Job, seed: int | None) -> tuple[Index, Float]:
 
 
 def shown_row(state: TrainingState, seed: int | None) -> int:
-    """The row of `state` whose pictures are drawn: that seed's, or the best one's by its objective."""
+    """Return the row of `state` on show: the seed's, or for None that of the best objective."""
     return int(np.argmax(state.best_objective)) if seed is None else min(max(seed, 0), len(state.seeds) - 1)
 
 
 def shades(state: TrainingState | None) -> list[Any] | None:
-    """Mean over seeds of |dL/dtheta| of every gate, (L, 2, n)."""
+    """Return the mean over seeds of |dL/dtheta| of every gate, (L, 2, n); None before the start."""
     if state is None:
         return None
     alive = state.diverged_at == 0

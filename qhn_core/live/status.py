@@ -1,4 +1,4 @@
-"""What a live view says in words and numbers: the header, and a line of guidance for each picture."""
+"""The words and numbers of a live view: its header, and a line of guidance for each picture."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
-from qhn_core.jobs.job import MOVING, Job, Status
+from qhn_core.jobs.job import Job, Status
 from qhn_core.live.pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression
@@ -15,7 +15,7 @@ from qhn_core.objectives.terms import upper_bound
 from qhn_core.training.history import Rows
 
 SLOW_TABLE_BITS = 18
-"""Tables of so many bits or more take a second and longer: 6 s at 22."""
+"""Tables of so many bits or more take a second or longer: 6 s at 22."""
 GUIDANCE_AT_REST = {
     "objective": "Solid: as measured. Dotted: exact. Bands: one standard deviation over seeds.",
     "gradient": "Gates shade by |∂L/∂θ|; the RZ of layer 1 act on |0⟩: any shade there is shot noise.",
@@ -37,22 +37,22 @@ GUIDANCE_LARGE = {
     "objective": "Bands: one standard deviation over seeds. No exact value: that needs all 2ⁿ networks.",
     "histogram": "Seed {seed}: each bar is a network, named by a hash of its bits; hover for its scores.",
 }
-"""Where there are no tables."""
+"""Of runs without tables."""
 GUIDANCE_IMAGES = "Seed {seed}: each image on the colour of the prediction of its sampled networks."
 
 
 def opening(config: RunConfig) -> str:
-    """What who opens a run reads until the pictures come, where that takes some seconds, or nothing."""
+    """Return the placeholder while a large run's first figures are computed; empty for other runs."""
     if config.n_qubits < SLOW_TABLE_BITS or not has_tables(config):
         return ""
     return f"{config.in_words()}: looking at all {2**config.n_qubits:,} networks takes some seconds ..."
 
 
-def status(job: Job, rows: Rows, problem: NetworkScores, seed: int | None) -> dict[str, Any]:
-    """State, epoch, the numbers of the header with their references, and a line of guidance a view.
+def status(job: Job, rows: Rows, scores: NetworkScores, seed: int | None) -> dict[str, Any]:
+    """Return the state, the epoch, the header's numbers with their references, and the lines of guidance.
 
-    What the numbers are held against: the best of all networks, or where those can't be searched,
-    logistic regression on the same points.
+    The references are the best of all networks, or where those cannot be searched, logistic regression on
+    the same points. seed: the seed on show; None: the best one so far.
     """
     config = job.config
     epoch = last_epoch(rows)
@@ -60,7 +60,7 @@ def status(job: Job, rows: Rows, problem: NetworkScores, seed: int | None) -> di
     guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
     if config.shots is None:
         guidance = {**guidance, **GUIDANCE_EXACT}
-    if isinstance(problem, SampledScores):
+    if isinstance(scores, SampledScores):
         guidance = {**guidance, **GUIDANCE_LARGE}
         if config.n_inputs != 2:
             guidance["boundary"] = GUIDANCE_IMAGES
@@ -71,13 +71,13 @@ def status(job: Job, rows: Rows, problem: NetworkScores, seed: int | None) -> di
         "epochs": config.epochs,
         "config": config.in_words() + _time_left(job),
         "message": job.message,
-        "numbers": _numbers(job, rows, _references(job, problem)),
+        "numbers": _numbers(job, rows, _references(job, scores)),
         "guidance": {name: text.format(seed=shown) for name, text in guidance.items()},
     }
 
 
 def _state(job: Job) -> str:
-    """The status; but "pausing" until the chunk under way is done, and "running" once it has begun."""
+    """Return the status; but "pausing" until the chunk under way is done, "running" once it has begun."""
     if job.status == Status.PAUSED and job.in_chunk:
         return "pausing"
     begun = bool(job.in_flight or job.done)
@@ -85,27 +85,27 @@ def _state(job: Job) -> str:
 
 
 def last_epoch(rows: Rows) -> int:
-    """The epoch of the newest rows, or 0."""
+    """Return the epoch of the newest rows, or 0."""
     return int(rows["epoch"].max()) if len(rows["epoch"]) else 0
 
 
 def _time_left(job: Job) -> str:
-    if job.status not in MOVING or job.seconds_left is None or job.seconds_left < 10:
+    if not job.status.is_moving or job.seconds_left is None or job.seconds_left < 10:
         return ""
     minutes, seconds = divmod(round(job.seconds_left), 60)
     return f" · about {minutes} min {seconds} s left" if minutes else f" · about {seconds} s left"
 
 
-def _references(job: Job, problem: NetworkScores) -> tuple[str, str, str]:
-    """What test BCE, test accuracy and the objective are held against; empty where nothing is known."""
-    if isinstance(problem, SampledScores):
-        linear = logistic_regression(problem.dataset)
+def _references(job: Job, scores: NetworkScores) -> tuple[str, str, str]:
+    """Return the references of test BCE, test accuracy and the objective; empty where there is none."""
+    if isinstance(scores, SampledScores):
+        linear = logistic_regression(scores.dataset)
         bce, accuracy = (
             f"logistic regression {linear[name][0]:.3f}" for name in ("test_bce", "test_accuracy")
         )
         return bce, accuracy, ""
-    best = exhaustive_search(problem)[1]
-    level, label = upper_bound(job.config, problem)
+    best = exhaustive_search(scores)[1]
+    level, label = upper_bound(job.config, scores)
     return (
         f"exhaustive search {best.test_bce:.3f}",
         f"exhaustive search {best.test_accuracy:.3f}",

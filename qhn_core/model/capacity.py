@@ -1,8 +1,7 @@
 """What fits: when all 2**n networks are looked up in tables, and how much memory they take."""
 
-import os
-
 import numpy as np
+import psutil
 
 from qhn_core.config import RunConfig
 
@@ -14,7 +13,7 @@ MOST_TABLE_BITS = 22
 
 def check_memory(config: RunConfig) -> None:
     """Raise ValueError where the 2**n tables and states do not fit this machine's memory."""
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    present = psutil.virtual_memory().total
     bits_present = (present // BYTES_PER_NETWORK).bit_length() - 1
     if config.n_qubits > bits_present:
         raise ValueError(

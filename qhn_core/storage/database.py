@@ -1,19 +1,19 @@
-"""The SQLite file that runs and scans are kept in: its tables, its locks, and its errors in words.
+"""The SQLite file of runs and scans: its tables, its locks, and its errors in words.
 
-What is saved at once is saved in one transaction, so a crash at any moment leaves either the last
-checkpoint or the next.
+A checkpoint is one transaction, so a crash at any moment leaves either the last checkpoint or the next.
 """
 
 import errno
 import os
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+import platformdirs
 
 SCHEMA_VERSION = 2
 """Goes up when the tables, HISTORY_COLUMNS or the fields of TrainingState change."""
@@ -57,7 +57,7 @@ ADVICE = {
 
 
 class StoreError(RuntimeError):
-    """The store cannot be used, or not now: what happened, to which file, and what to do."""
+    """The store cannot be used, or not now; the message says what happened, where, and what to do."""
 
 
 class RunLostError(StoreError):
@@ -69,29 +69,25 @@ def _is_busy(error: sqlite3.Error) -> bool:
 
 
 def default_folder() -> Path:
-    """QHN_HOME, or the folder for data that this system gives its user."""
+    """QHN_HOME, or else the folder that this system has for the data of a user's programs."""
     if home := os.environ.get("QHN_HOME"):
         return Path(home).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "qhn"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "qhn"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "qhn"
+    return platformdirs.user_data_path("qhn", appauthor=False).expanduser()  # fails where there is no home
 
 
-class StoreFile:
-    """One file, runs.sqlite3, for all threads and processes that want it.
+class Database:
+    """Open the file runs.sqlite3, which all threads and processes of a computer may use at once.
 
-    folder: where the file is, made if missing; default: `default_folder()`. Not on a network
-    drive, where SQLite's write-ahead log does not work. Every method raises StoreError where the
-    file cannot be used; then nothing was written. Opening changes nothing that the file holds; to a
-    file of an older version it adds the tables that are new.
+    folder: where the file is, made if missing; default: `default_folder()`. It must not be on a network
+    drive, where SQLite's write-ahead log does not work. Every method raises StoreError where the file
+    cannot be used; then nothing was written. Opening changes nothing that the file holds, but adds the
+    tables that a file of an older version lacks.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         try:
             self.path = (folder or default_folder()) / "runs.sqlite3"
-        except RuntimeError as error:  # a user without a home
+        except RuntimeError as error:  # this user has no home
             raise StoreError(f"no folder for the runs: {error}. Set QHN_HOME to one") from error
         self._lock = threading.RLock()
         self._claim: sqlite3.Connection | None = None
@@ -109,6 +105,8 @@ class StoreFile:
 
     def _open(self) -> None:
         self._db.row_factory = sqlite3.Row
+        # A text with a damaged byte must not keep all other rows from being read.
+        self._db.text_factory = lambda text: text.decode(errors="replace")
         # Tables first, version second: another process may be making them, both at once.
         tables = self._one("SELECT count(*) FROM sqlite_master")
         found = self._one("PRAGMA user_version")
@@ -126,14 +124,14 @@ class StoreFile:
         # system has the data; a power cut may lose the last checkpoints, whole ones, never the file.
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA foreign_keys = ON")
-        with self._transaction() as db:
+        with self.writing() as db:
             for added in range(self._one("PRAGMA user_version") + 1, SCHEMA_VERSION + 1):
                 for statement in SCHEMAS[added].split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {added}")
 
     def _switch_to_write_ahead_log(self) -> None:
-        """So that readers never wait for the writer. SQLite does not wait for this lock, so we do."""
+        """Let readers never wait for a writer. SQLite does not wait for the lock that this needs: we do."""
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -145,9 +143,9 @@ class StoreFile:
                 time.sleep(0.01)
 
     def claim(self) -> bool:
-        """Become the server of this folder, until this store is closed; False where another one lives.
+        """Become the server of this folder until the file is closed; False where there is one already.
 
-        A lock of SQLite's on a file beside the runs: it ends with the process, however that ends.
+        The claim is an SQLite lock on a file beside the runs: it ends with the process, however that ends.
         """
         lock = self.path.with_name("server.lock")
         with self._lock, _explained(lock):
@@ -162,42 +160,49 @@ class StoreFile:
             return True
 
     def close(self) -> None:
-        """Close the file; harmless twice."""
+        """Close the file; a second call does nothing."""
         with self._lock, _explained(self.path):
             self._db.close()
             if self._claim is not None:
                 self._claim.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _one(self, query: str, *values: Any) -> Any:
-        return self._db.execute(query, values).fetchone()[0]
+    def _one(self, query: str) -> Any:
+        return self._db.execute(query).fetchone()[0]
 
     @contextmanager
-    def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        """All of the block or nothing of it; IMMEDIATE, since a read that turns into a write can fail."""
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read in one transaction: all that the block reads is of one moment."""
+        with self._transaction("DEFERRED") as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Write in one transaction: all that the block writes is kept, or nothing of it."""
+        with self._transaction("IMMEDIATE") as db:  # a read that turns into a write later can fail
+            yield db
+
+    @contextmanager
+    def _transaction(self, mode: str) -> Iterator[sqlite3.Connection]:
         with self._lock, _explained(self.path):
             self._db.execute(f"BEGIN {mode}")
             try:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # a full disk has rolled back already
+                if self._db.in_transaction:  # where the disk is full, SQLite has rolled back already
                     self._db.execute("ROLLBACK")
                 raise
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Errors of SQLite and of the file system, as StoreErrors."""
+    """Turn errors of SQLite and of the file system into StoreErrors."""
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF  # the rest is detail
+        code = (
+            getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+        )  # the higher bits are details
         raise StoreError(f"{path}: {error}. {ADVICE.get(code, OTHERWISE)}") from error
     except OSError as error:
         code = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_CANTOPEN

@@ -1,8 +1,7 @@
 """The zip by which a run travels to another machine.
 
-`import_zip` trusts nothing in a file: sizes, names, shapes, numbers and their agreement with the
-config are all checked, and what is wrong is a ValueError that names the member of the zip, what was
-found there and what is allowed.
+`import_zip` trusts nothing in a file: it checks sizes, names, shapes, numbers and whether they agree with
+the config. Its ValueError names the member of the zip, what was found there and what is allowed.
 """
 
 import io
@@ -23,7 +22,6 @@ from qhn_core.storage.validation import check_history, check_state, require
 from qhn_core.training.history import HISTORY_COLUMNS, Rows
 from qhn_core.training.loop import RunResult
 from qhn_core.training.state import TrainingState
-from qhn_core.versions import current_versions
 
 MAX_ZIP_BYTES = 5_000_000
 MAX_UNPACKED_BYTES = 50_000_000
@@ -36,10 +34,11 @@ Time = Annotated[
 Name = Annotated[str, AfterValidator(check_name)]
 
 
-class About(BaseModel):
-    """about.json: what the rest of the zip does not say. Times are UTC, seconds of wall time.
+class Header(BaseModel):
+    """about.json: what the other members of the zip do not say.
 
-    format goes up when HISTORY_COLUMNS, the fields of TrainingState or the members of the zip change.
+    Times are in UTC, and seconds are wall time. The format goes up when HISTORY_COLUMNS, the fields of
+    TrainingState or the members of the zip change.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -52,30 +51,21 @@ class About(BaseModel):
     versions: Annotated[dict[Name, Name], Field(max_length=20)]
 
 
-def export_zip(
-    config: RunConfig,
-    rows: Rows | pd.DataFrame,
-    state: TrainingState,
-    name: str = "",
-    versions: dict[str, str] | None = None,
-    created: datetime | None = None,
-    updated: datetime | None = None,
-    seconds: float = 0.0,
-) -> bytes:
-    """A run as a zip for people, other programs and `import_zip`; the same run gives the same bytes.
+def export_zip(run: StoredRun) -> bytes:
+    """Pack a run for people, for other programs and for `import_zip`; the same run gives the same bytes.
 
-    rows: the history, all of it; its order is kept. versions: the
-    versions of what computed the run, default those of this process. Times: default now.
-    Raises ValueError for what `import_zip` would refuse, but for the size of the zip: a long run
-    can always be taken home.
+    Raises ValueError for a run without a state, and for what `import_zip` would refuse, except for the size
+    of the zip: a long run can always be taken home.
     """
+    config, state = run.config, run.state
+    if state is None:
+        raise ValueError("this run has not started yet; there is nothing to export")
     check_state(config, state)
-    history = pd.DataFrame({column: np.asarray(rows[column]) for column in HISTORY_COLUMNS})
+    history = pd.DataFrame({column: np.asarray(run.rows[column]) for column in HISTORY_COLUMNS})
     check_history(config, state, history)
-    times = {"created": created or datetime.now(UTC), "updated": updated or datetime.now(UTC)}
-    about = About(name=name, versions=versions or current_versions(), seconds=seconds, **times)
+    header = Header(**{name: getattr(run, name) for name in Header.model_fields if name != "format"})
     contents = {
-        "about.json": about.model_dump_json(indent=2).encode(),
+        "about.json": header.model_dump_json(indent=2).encode(),
         "config.json": config.model_dump_json(indent=2).encode(),
         "history.csv": history.to_csv(index=False, lineterminator="\n", na_rep="nan").encode(),
         "history.parquet": history.to_parquet(index=False),
@@ -95,16 +85,16 @@ def export_zip(
 def import_zip(
     data: bytes, max_bytes: int = MAX_ZIP_BYTES, max_unpacked_bytes: int = MAX_UNPACKED_BYTES
 ) -> StoredRun:
-    """The run of a zip of `export_zip`, bit for bit; its status follows from its state.
+    """Unpack a zip of `export_zip`, bit for bit; the run's status follows from its state.
 
-    history.parquet is not opened: it says what history.csv says, and is there for other programs.
-    So no parser in C++ sees what a stranger wrote. Raises ValueError, and no other error.
+    history.parquet is not opened: it says what history.csv says and is there for other programs, and no
+    parser in C++ shall see what a stranger wrote. Raises ValueError, and no other error.
     """
     if len(data) > max_bytes:
         raise ValueError(f"zip: {len(data)} bytes; allowed: {max_bytes}")
     sizes = {m: MAX_JSON_BYTES if m.endswith(".json") else max_unpacked_bytes for m in MEMBERS}
     members = read_members(data, sizes, max_unpacked_bytes, "zip")
-    about = _parse(About, members, "about.json")
+    header = _parse(Header, members, "about.json")
     config = _parse(RunConfig, members, "config.json")
     state = unpack_state(config, members["state.npz"])
     check_state(config, state)
@@ -115,7 +105,7 @@ def import_zip(
             raise ValueError(f"angles.npz: {key} differs from state.npz; they must be the same")
     rows = _read_csv(members["history.csv"], max_unpacked_bytes // ROW.itemsize)
     check_history(config, state, rows)
-    given = about.model_dump(exclude={"format"})
+    given = header.model_dump(exclude={"format"})
     return StoredRun(config, _status(config, state), state, rows, imported=True, **given)
 
 
@@ -133,13 +123,14 @@ def _parse(model: type[Model], members: dict[str, bytes], member: str) -> Model:
 
 
 def _read_csv(content: bytes, max_rows: int) -> Rows:
-    """history.csv as rows: whole numbers in seed and epoch, the rest as repr wrote it."""
+    """Parse history.csv: seed and epoch are whole numbers, the others are as repr wrote them."""
     header, _, body = content.partition(b"\n")
     if header != ",".join(HISTORY_COLUMNS).encode():
         raise ValueError(
             f"history.csv: found columns {header[:300]!r}; allowed: {','.join(HISTORY_COLUMNS)}"
         )
-    if (lines := body.count(b"\n") + body.count(b"\r")) > max_rows:  # short ones are larger as numbers
+    # Short lines take more memory as numbers than as text.
+    if (lines := body.count(b"\n") + body.count(b"\r")) > max_rows:
         raise ValueError(f"history.csv: {lines} rows; allowed: {max_rows}")
     table = np.empty((0, len(HISTORY_COLUMNS)))
     try:

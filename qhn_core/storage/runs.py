@@ -1,13 +1,16 @@
-"""Runs that outlive the process."""
+"""The store of runs: they outlive the process."""
 
 import json
+import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from qhn_core.config import RunConfig
-from qhn_core.storage.database import RunLostError
+from qhn_core.storage.database import Database, RunLostError
 from qhn_core.storage.run_record import (
     StoredRun,
     check_name,
@@ -43,14 +46,17 @@ ORDER BY rowid DESC
 """
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class RunInfo:
-    """A line of the list of runs."""
+    """One line of the list of runs."""
 
     id: str
     name: str
     config: dict[str, Any]
-    """As saved: perhaps by a version whose configs this one cannot read."""
+    """As it was saved. Another version may have saved it, so this one may be unable to read it."""
     words: str
     """The config in words."""
     status: str
@@ -66,8 +72,21 @@ class RunInfo:
     test_accuracy: float | None
 
 
-class RunStore(ScanStore):
-    """The runs of one computer, and its scans; where they are, and what goes wrong, as `StoreFile` says."""
+class RunStore:
+    """The runs of one computer, and beside them its scans, in the `Database` of a folder.
+
+    Every method raises StoreError where the file cannot be used; then nothing was written.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.database = Database(folder)
+        self.scans = ScanStore(self.database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
 
     def checkpoint(
         self,
@@ -82,13 +101,13 @@ class RunStore(ScanStore):
     ) -> None:
         """Save where a run stands, all or nothing.
 
-        state, rows: the new state and the history rows that led to it; None leaves both as saved.
-        Rows of epochs that are saved already replace them, and later ones go, so a chunk may come
-        twice and a run may start again from an earlier state. seconds: how long the run has run;
-        default: since its first checkpoint.
+        state, rows: the new state and the history rows that led to it; None leaves both as they are saved.
+        The rows replace saved ones of the same and of later epochs: a chunk may come twice, and a run may
+        start again from an earlier state. seconds: wall time of the run; default: the time since its first
+        checkpoint.
 
-        Raises ValueError for another config than the run's, or rows without a state, and StoreError
-        also where epochs would be missing: then pass all rows since the last checkpoint that worked.
+        Raises ValueError for another config than the run's and for rows without a state. Raises StoreError
+        also where epochs would be missing: pass all rows since the last checkpoint that worked then.
         """
         now = datetime.now(UTC)
         run = StoredRun(
@@ -97,9 +116,9 @@ class RunStore(ScanStore):
         self._save(run_id, run, seconds)
 
     def add(self, run: StoredRun) -> str:
-        """Save a run that came in a zip, under a new id, which is returned.
+        """Save a run that came in a zip, and return its new id.
 
-        It keeps its name, times and versions, and `find_finished` never answers with it.
+        It keeps its name, times and versions. `find_finished` never finds it.
         """
         run_id = new_run_id()
         self._save(run_id, run, run.seconds)
@@ -124,7 +143,7 @@ class RunStore(ScanStore):
             "imported": run.imported,
         }
         npz = None if run.state is None else pack_state(run.state)
-        with self._transaction() as db:
+        with self.database.writing() as db:
             old = db.execute("SELECT config FROM runs WHERE id = ?", (run_id,)).fetchone()
             if old is not None and RunConfig.model_validate_json(old["config"]) != run.config:
                 raise ValueError(f"run {run_id}: it is saved with another config, {old['config']}")
@@ -134,7 +153,7 @@ class RunStore(ScanStore):
                 self._put_rows(db, run_id, run.state, run.rows if has_rows else join_rows([]))
 
     def _put_rows(self, db: sqlite3.Connection, run_id: str, state: TrainingState, rows: Rows) -> None:
-        """Make the history end at the state: what is saved before `rows`, then `rows`."""
+        """Make the history end at the state: the saved rows before `rows`, then `rows`."""
         end = last_epoch(state)
         begin = int(rows["epoch"].min()) if len(rows["epoch"]) else end + 1
         stale = "FROM chunks WHERE run_id = ? AND last_epoch >= ?"
@@ -143,7 +162,8 @@ class RunStore(ScanStore):
         old = join_rows([unpack_rows(chunk["npz"], "history") for chunk in chunks])
         rows = join_rows([{c: values[old["epoch"] < begin] for c, values in old.items()}, rows])
         epochs = rows["epoch"]
-        saved = self._one("SELECT coalesce(max(last_epoch), 0) FROM chunks WHERE run_id = ?", run_id)
+        last = "SELECT coalesce(max(last_epoch), 0) FROM chunks WHERE run_id = ?"
+        [saved] = db.execute(last, (run_id,)).fetchone()
         if len(epochs) and epochs.min() == saved + 1:
             scores = [float(rows[c][epochs == epochs.max()].mean()) for c in ("test_bce", "test_accuracy")]
             chunk = (run_id, int(epochs.min()), int(epochs.max()), *scores, pack_rows(rows))
@@ -151,13 +171,13 @@ class RunStore(ScanStore):
             saved = int(epochs.max())
         if saved != end:
             raise RunLostError(
-                f"{self.path}: run {run_id} is at epoch {end}, but its saved history would end at {saved}: "
-                "it was deleted, or a checkpoint is missing. Save it with all its rows"
+                f"{self.database.path}: run {run_id} is at epoch {end}, but its saved history would end "
+                f"at {saved}: it was deleted, or a checkpoint is missing. Save it with all its rows"
             )
 
     def load(self, run_id: str) -> StoredRun | None:
-        """The run, or None where there is no such id."""
-        with self._transaction("DEFERRED") as db:  # so that all parts are of one checkpoint
+        """Return a run, or None where there is no such id; raises RunLostError where it is damaged."""
+        with self.database.reading() as db:  # so that all parts are of one checkpoint
             row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
             state = db.execute("SELECT npz FROM states WHERE run_id = ?", (run_id,)).fetchone()
             chunks = db.execute(
@@ -173,70 +193,97 @@ class RunStore(ScanStore):
                 rows=join_rows([unpack_rows(chunk["npz"], "history") for chunk in chunks]),
                 **_described(row),
             )
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise RunLostError(
-                f"{self.path}: run {run_id}, saved with {row['versions']}, cannot be read: {error}. "
-                "Delete it, or use the version of qhn that saved it"
+                f"{self.database.path}: run {run_id}, saved with {row['versions']}, cannot be read: "
+                f"{error}. Delete it, or use the version of qhn that saved it"
             ) from error
 
-    def runs(self) -> list[RunInfo]:
-        """All runs, the newest first, without their arrays."""
-        with self._transaction("DEFERRED") as db:
+    def runs(self, report: Callable[[str], None] = logger.warning) -> list[RunInfo]:
+        """List all runs, the newest first, without their arrays.
+
+        A run whose row is damaged is left out, and report(message) is told its id.
+        """
+        with self.database.reading() as db:
             rows = db.execute(LIST).fetchall()
-        own = ("id", "words", "epoch", "test_bce", "test_accuracy")
-        return [
-            RunInfo(config=json.loads(row["config"]), **{k: row[k] for k in own}, **_described(row))
-            for row in rows
-        ]
+        found = []
+        for row in rows:
+            try:
+                found.append(_info(row))
+            except (ValueError, TypeError) as error:
+                report(
+                    f"Run {row['id']} is left out, because its row in {self.database.path} is damaged "
+                    f"({error}). `qhn runs delete {row['id']}` removes it"
+                )
+        return found
 
     def find_finished(self, config: RunConfig) -> str | None:
-        """The id of a finished run of this config, or None.
+        """Return the id of a finished run of this config, or None.
 
-        Only one that this version of qhn_core computed here: not one from a zip, whose numbers
-        could be anybody's, and not one from before a change that may have changed them.
+        This version of qhn_core must have computed it here: anybody may have made up the numbers of a zip,
+        and another version may have computed others.
         """
-        with self._transaction("DEFERRED") as db:
+        with self.database.reading() as db:
             rows = db.execute(FINISHED, (config.hash, config.model_dump_json())).fetchall()
         ours = current_versions()["qhn_core"]
-        return next(
-            (row["id"] for row in rows if json.loads(row["versions"]).get("qhn_core") == ours), None
-        )
+        for row in rows:
+            try:
+                if _mapping(row["versions"]).get("qhn_core") == ours:
+                    return str(row["id"])
+            except ValueError:  # damaged, so nobody knows what computed it
+                continue
+        return None
 
     def rename(self, run_id: str, name: str) -> None:
         """Give a run a name; raises ValueError for a bad name or an unknown run."""
         check_name(name)
-        with self._transaction() as db:
+        with self.database.writing() as db:
             if not db.execute("UPDATE runs SET name = ? WHERE id = ?", (name, run_id)).rowcount:
                 raise ValueError(f"run {run_id}: there is no such run")
 
     def delete(self, run_id: str) -> bool:
         """Remove a run and all that belongs to it; False where it was not there."""
-        with self._transaction() as db:
+        with self.database.writing() as db:
             return db.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount > 0
 
     def mark_interrupted(self) -> list[str]:
-        """Runs that a dead server left queued, running or paused become "interrupted": their ids.
+        """Mark the runs that a dead server left queued, running or paused, and return their ids.
 
-        For the server that has claimed the folder, before its first job; nobody else's business.
+        Only the server that has claimed the folder may do so, before its first job.
         """
-        with self._transaction() as db:
+        with self.database.writing() as db:
             rows = db.execute(f"SELECT id FROM runs WHERE {ALIVE} ORDER BY rowid").fetchall()
             db.execute(f"UPDATE runs SET status = 'interrupted' WHERE {ALIVE}")
         return [row["id"] for row in rows]
 
 
 def last_epoch(state: TrainingState) -> int:
-    """The last epoch with history rows: the state's, or the one before its last seed diverged."""
+    """Return the last epoch with history rows: the state's, or the one before its last seed diverged."""
     alive = (state.diverged_at == 0).any()
     return state.epoch if alive else int(state.diverged_at.max()) - 1
 
 
+def _mapping(text: str) -> dict[str, Any]:
+    """Parse a JSON object; raises ValueError for anything else."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"found {text[:40]!r} in place of a JSON object")
+    return found
+
+
+def _info(row: sqlite3.Row) -> RunInfo:
+    """Read a row of LIST; raises ValueError or TypeError where it is damaged."""
+    own = ("id", "words", "epoch", "test_bce", "test_accuracy")
+    return RunInfo(config=_mapping(row["config"]), **{k: row[k] for k in own}, **_described(row))
+
+
 def _described(row: sqlite3.Row) -> dict[str, Any]:
-    """What a StoredRun and a RunInfo say alike."""
+    """Read the columns that StoredRun and RunInfo have in common."""
     return {
-        **{key: row[key] for key in ("name", "status", "message", "seconds")},
+        **{key: row[key] for key in ("name", "status", "message")},
+        "seconds": float(row["seconds"]),
         "created": datetime.fromisoformat(row["created"]),
         "updated": datetime.fromisoformat(row["updated"]),
-        "versions": json.loads(row["versions"]),
+        "versions": _mapping(row["versions"]),
         "imported": bool(row["imported"]),
     }

@@ -1,7 +1,7 @@
-"""Files of arrays (npz) and zip files, read without trust: nothing is ever pickled.
+"""Readers of zip files and of files of arrays (npz) that trust nothing, and never unpickle.
 
-Sizes, names, shapes and kinds are checked before anything is unpacked, and what is wrong is a ValueError
-that names the member, what was found there and what is allowed.
+They check sizes, names, shapes and kinds before they unpack anything. Their ValueError names the member,
+what was found there and what is allowed.
 """
 
 import io
@@ -18,7 +18,7 @@ Layout = dict[str, tuple[Any, tuple[int, ...]]]
 
 
 def pack_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """An npz file that `np.load` reads; raises ValueError for an array of Python objects."""
+    """Pack an npz file for `np.load`; raises ValueError for an array of Python objects."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:  # not compressed, as by np.savez; with checksums
         for name, array in arrays.items():
@@ -28,40 +28,44 @@ def pack_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 
 def unpack_arrays(data: bytes, layout: Layout, where: str) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file that has exactly this layout; raises ValueError for any other."""
+    """Unpack an npz file that has exactly this layout; raises ValueError for any other."""
     names = {f"{name}.npy": len(data) for name in layout}
     members = read_members(data, names, len(data), where, methods=(zipfile.ZIP_STORED,))
     return {
-        name: _read_npy(members[f"{name}.npy"], np.dtype(dtype), shape, f"{where}: {name}")
-        for name, (dtype, shape) in layout.items()
+        name: read_npy(members[f"{name}.npy"], f"{where}: {name}", wanted)
+        for name, wanted in layout.items()
     }
 
 
-def _read_npy(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> NDArray[Any]:
-    """The array, of this dtype and shape.
+def read_npy(content: bytes, where: str, layout: tuple[Any, tuple[int, ...]] | None = None) -> NDArray[Any]:
+    """Return the array of an npy file; a layout is the dtype and shape that it must have, in C order.
 
-    Not np.load: that allocates what the header says before it looks for the data.
+    Raises ValueError where it has others, where the header and the data do not agree, and for Python
+    objects. np.load does not do here: it allocates what the header says before it looks for the data.
     """
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
         if version != (1, 0):
             raise ValueError(f"npy version {version}; allowed: (1, 0)")
-        found_shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
+        shape, fortran, found = np.lib.format.read_array_header_1_0(stream)
     except Exception as error:  # the header is a Python literal: its parser fails in many ways
         raise ValueError(f"{where}: not an array: {str(error)[:200]}") from error
     size = len(content) - stream.tell()
-    shape = (size // dtype.itemsize,) if shape == (-1,) else shape
-    if (found_shape, fortran, found) != (shape, False, dtype):
-        order = ", Fortran order" if fortran else ""
+    if layout is not None:
+        dtype, allowed = np.dtype(layout[0]), layout[1]
+        allowed = (size // dtype.itemsize,) if allowed == (-1,) else allowed
+        if (shape, fortran, found) != (allowed, False, dtype):
+            order = ", Fortran order" if fortran else ""
+            raise ValueError(
+                f"{where}: found shape {shape}, {found}{order}; allowed: {allowed}, {dtype} in C order"
+            )
+    if size != found.itemsize * math.prod(shape):
         raise ValueError(
-            f"{where}: found shape {found_shape}, {found}{order}; allowed: {shape}, {dtype} in C order"
+            f"{where}: found {size} bytes of data; shape {shape} of {found} needs another number"
         )
-    if size != dtype.itemsize * math.prod(shape):
-        raise ValueError(
-            f"{where}: found {size} bytes of data; shape {shape} of {dtype} needs another number"
-        )
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape).copy()
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def read_members(
@@ -71,10 +75,10 @@ def read_members(
     where: str,
     methods: tuple[int, ...] = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
 ) -> dict[str, bytes]:
-    """The members of a zip file that holds exactly the `allowed` ones (name: most bytes).
+    """Unpack a zip file that holds exactly the `allowed` members (name: most bytes).
 
-    budget: most bytes in all, unpacked. Never uses more memory than that, whatever the file says.
-    Raises ValueError, and no other error, where anything is not as it should be.
+    budget: most bytes of all members together, unpacked. No file can make this use more memory than that.
+    Raises ValueError, and no other error, where the file is anything else.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -97,7 +101,7 @@ def read_members(
 
 
 def _check_entry(entry: zipfile.ZipInfo, most: int, methods: tuple[int, ...], where: str) -> None:
-    """What the directory of the zip says of one member; raises ValueError where it is not allowed."""
+    """Raise ValueError where the directory of the zip says something of a member that is not allowed."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     problem = ""
     if kind not in (0, stat.S_IFREG):

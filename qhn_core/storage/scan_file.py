@@ -1,7 +1,6 @@
-"""A scan as a file: npz, without pickle, checked on the way in."""
+"""A scan as an npz file without pickle, which is checked when it is read."""
 
 import io
-import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.landscape.planes import Plane
 from qhn_core.landscape.scan import FORMAT, LandscapeScan
-from qhn_core.storage.safe_zip import read_members
+from qhn_core.storage.safe_zip import read_members, read_npy
 
 MAX_FILE_BYTES = 50_000_000
-"""Unpacked; a 101x101 scan at 22 qubits has 2 MB."""
+"""Of an unpacked scan; one of 101x101 points at 22 qubits has 2 MB."""
 MEMBERS = (
     *("format", "config", "landscape_config", "angles", "seed_row", "center", "directions"),
     *("labels", "point_names", "points", "axis", "done", *LandscapeScan.FIELDS),
@@ -42,9 +41,9 @@ def save_scan(path: Path | BinaryIO, scan: LandscapeScan) -> None:
 
 
 def load_scan(path: Path | BinaryIO) -> LandscapeScan:
-    """The scan of a file of `save_scan`, bit for bit.
+    """Read a file of `save_scan`, bit for bit.
 
-    Raises ValueError, and no other error but OSError, where the file is not a sound one.
+    Raises ValueError where the file is not sound, OSError where it cannot be read, and no other error.
     """
     if isinstance(path, Path):
         return unpack_scan(path.read_bytes(), str(path))
@@ -52,18 +51,18 @@ def load_scan(path: Path | BinaryIO) -> LandscapeScan:
 
 
 def pack_scan(scan: LandscapeScan) -> bytes:
-    """The file of `save_scan` as bytes."""
+    """Return what `save_scan` writes, as bytes."""
     buffer = io.BytesIO()
     save_scan(buffer, scan)
     return buffer.getvalue()
 
 
 def unpack_scan(data: bytes, where: str) -> LandscapeScan:
-    """The scan of the bytes of `pack_scan`; raises ValueError where they are not sound."""
+    """Read the bytes of `pack_scan`; raises ValueError, naming `where`, unless they are sound."""
     sizes = {f"{name}.npy": MAX_FILE_BYTES for name in MEMBERS}
     members = read_members(data, sizes, MAX_FILE_BYTES, where)
     try:
-        arrays = {name: _array(members[f"{name}.npy"]) for name in MEMBERS}
+        arrays = {name: read_npy(members[f"{name}.npy"], name) for name in MEMBERS}
         if arrays["format"].item() != FORMAT:
             raise ValueError(f"format {arrays['format']}; this version of qhn reads {FORMAT}")
         config = RunConfig.model_validate_json(str(arrays["config"]))
@@ -85,22 +84,10 @@ def unpack_scan(data: bytes, where: str) -> LandscapeScan:
     )
 
 
-def _array(content: bytes) -> NDArray[Any]:
-    """An npy file, of no more numbers than it holds bytes."""
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("an npy file of an unknown version")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if len(content) - stream.tell() != dtype.itemsize * math.prod(shape):
-        raise ValueError(f"{len(content)} bytes do not make an array {shape} of {dtype}")
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
-
-
 def _check_arrays(
     arrays: dict[str, NDArray[Any]], config: RunConfig, landscape_config: LandscapeConfig
 ) -> None:
-    """Raise ValueError unless all shapes and dtypes are those of the configs, and numbers where done."""
+    """Raise ValueError unless all shapes and dtypes fit the configs, and numbers are finite where done."""
     n, angles, named = landscape_config.resolution, config.angle_shape, len(arrays["point_names"])
     floats = {
         **dict.fromkeys(("angles", "center"), angles),
@@ -118,10 +105,12 @@ def _check_arrays(
     for name, (shape, kind) in kinds.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != np.dtype(kind):
-            raise ValueError(f"{name} is {array.shape} {array.dtype}; needed is {shape} {np.dtype(kind)}")
+            raise ValueError(f"{name} is {array.shape} {array.dtype}; it must be {shape} {np.dtype(kind)}")
         numbers = array[arrays["done"]] if name in LandscapeScan.FIELDS else array
         if not np.isfinite(numbers).all():
             raise ValueError(f"{name} holds NaN or infinity")
     for name, shape in (("labels", (2,)), ("point_names", (named,))):
         if arrays[name].shape != shape or arrays[name].dtype.kind != "U":
-            raise ValueError(f"{name} is {arrays[name].shape} {arrays[name].dtype}; needed is text {shape}")
+            raise ValueError(
+                f"{name} is {arrays[name].shape} {arrays[name].dtype}; it must be text {shape}"
+            )

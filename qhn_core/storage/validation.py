@@ -1,4 +1,4 @@
-"""Whether the numbers of a run that came from elsewhere can be those of its config."""
+"""Checks of a run from elsewhere: can its numbers be those of its config?"""
 
 from dataclasses import fields
 from typing import Any
@@ -13,7 +13,7 @@ from qhn_core.training.state import TrainingState
 
 
 def require(ok: Any, values: Any, what: str, allowed: str) -> None:
-    """Raise ValueError unless all are ok, showing the first value that is not."""
+    """Raise ValueError unless all are ok; its message shows the first value that is not."""
     bad = np.asarray(values)[~np.asarray(ok)]
     if bad.size:
         found = f"{bad.flat[0]}" + (f" and {bad.size - 1} more" if bad.size > 1 else "")
@@ -21,7 +21,7 @@ def require(ok: Any, values: Any, what: str, allowed: str) -> None:
 
 
 def check_state(config: RunConfig, state: TrainingState) -> None:
-    """Raise ValueError unless the numbers of a state, of the right shapes, can be those of the config."""
+    """Raise ValueError unless the numbers of a state, of the right shapes, fit the config."""
     where, epochs, patience = "state.npz", config.epochs, config.patience
     require(0 <= state.epoch <= epochs, state.epoch, f"{where}: epoch", f"0 to {epochs}")
     for f in fields(state):
@@ -40,7 +40,7 @@ def check_state(config: RunConfig, state: TrainingState) -> None:
 
 
 def check_history(config: RunConfig, state: TrainingState, rows: Rows | pd.DataFrame) -> None:
-    """Raise ValueError unless rows are the finite numbers of every seed and epoch up to the state."""
+    """Raise ValueError unless rows hold finite numbers for every seed and epoch up to the state, once."""
     for column in HISTORY_COLUMNS:
         values = np.asarray(rows[column])
         single = column == "mmd_squared" and config.shots == 1  # eq. (21) needs two

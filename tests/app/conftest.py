@@ -110,10 +110,8 @@ def go_on(service, monkeypatch):
 
     def let_go():
         monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e6)
-        with service._changed:
-            for job in service._jobs.values():
-                job.due = 0.0
-            service._changed.notify_all()
+        for job in service.jobs():
+            job.due = 0.0
 
     return let_go
 

@@ -24,7 +24,7 @@ def test_a_link_trains_to_the_end(visit, link, qubits):
     assert page.job.config.bandwidth is None
     assert page.value("bandwidth") == qubits / 4
     assert page.text == ""
-    message = json.loads(message_text(page.job, page.job.version, None, None)[1])
+    message = json.loads(message_text(page.job, None, None)[1])
     assert message["status"]["numbers"][0]["reference"].startswith("logistic regression")
     expected = qhn.train(page.job.config).history
     assert page.job.rows()["objective"].tolist() == pytest.approx(
@@ -105,13 +105,13 @@ def test_a_landscape_says_that_it_can_not_be(visit):
 def test_a_run_goes_through_the_store_and_a_zip_and_on(tmp_path, service, options):
     config = qhn.RunConfig(**options, epochs=4, n_seeds=2, shots=10)
     whole = qhn.train(config)
-    service.store = RunStore(tmp_path)
+    service.registry.store = RunStore(tmp_path)
     job = service.submit(config, paused=True)
     service.wait(job.id, SECONDS)
     service.resume(job.id, n_epochs=2)
     service.wait(job.id, SECONDS)
     stored = service.store.load(job.id)
-    data = export_zip(stored.config, stored.rows, stored.state)
+    data = export_zip(stored)
     brought = service.store.add(import_zip(data))
     for run_id in (job.id, brought):
         service.forget(run_id)
@@ -124,7 +124,7 @@ def test_a_run_goes_through_the_store_and_a_zip_and_on(tmp_path, service, option
         ).all(axis=None)
         assert history.exact_objective.isna().all()
         assert (done.state.samples == whole.state.samples).all()
-        json.loads(message_text(done, done.version, None, None)[1])
+        json.loads(message_text(done, None, None)[1])
 
 
 def test_a_stored_run_of_more_neurons_than_are_on_offer_can_be_opened(visit):

@@ -158,7 +158,7 @@ def test_the_study_starts_with_the_seeds_that_were_chosen(visit, asked):
 
 
 def test_a_server_that_takes_fewer_seeds_offers_fewer(visit, asked, service):
-    service._limits = Limits(max_seeds=10)
+    service.limits = Limits(max_seeds=10)
     page = visit("paper").press("Compute it here")
     assert page.at.get_by_key("compute_seeds").options == ["5", "10"]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core.jobs.job import MOVING, Status
+from qhn_core.jobs.job import Status
 from qhn_core.training.loop import initial_state
 from tests import SECONDS
 
@@ -49,7 +49,7 @@ INVALID = {  # control: (value, what the message names besides the field)
 
 def test_a_first_visit_starts_a_run_of_8_seeds_without_a_click(visit, go_on):
     page = visit()
-    assert page.job.status in MOVING
+    assert page.job.status.is_moving
     assert page.job.config == qhn.RunConfig(n_seeds=8)
     assert page.view["events_url"].startswith(f"/qhn/runs/{page.job.id}/events")
     assert page.at.query_params["run"] == page.job.id
@@ -102,7 +102,7 @@ def test_a_change_leaves_the_run_alone_until_train_is_pressed(visit, go_on, fiel
     page.set(**{field: value})
     assert page.job is running
     assert running.config == config == qhn.RunConfig(n_hidden=1, epochs=6, n_seeds=2, shots=20)
-    assert running.status in MOVING
+    assert running.status.is_moving
     assert page.badge
     page.press("Train")
     assert page.job is not running
@@ -241,7 +241,7 @@ def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, 
     page = visit(**SMALL)
     assert page.job.status == Status.DONE
     assert page.buttons()["Pause"] is True
-    assert told[0] in MOVING
+    assert Status(told[0]).is_moving
     page.look()
     assert page.buttons()["Pause"] is False
     assert told[1] == Status.DONE
@@ -256,7 +256,7 @@ def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
     first = page.job
     page.set(seed=1).press("Train")
     assert page.service.wait(first.id, SECONDS).status == Status.CANCELLED
-    assert page.job.status in MOVING
+    assert page.job.status.is_moving
 
 
 def test_a_click_of_one_visitor_stops_no_run_of_another(visit):
@@ -312,7 +312,7 @@ def test_a_server_that_is_full_says_so_on_the_page(visit, service):
     paused = service.submit(qhn.RunConfig(epochs=5000, seed=6), paused=True)
     service.wait(paused.id, SECONDS)
     taken = [service.submit(qhn.RunConfig(epochs=5000, seed=i), session="other") for i in range(4)]
-    service._limits = type(service._limits)(max_jobs=4)
+    service.limits = type(service.limits)(max_jobs=4)
     page.set(seed=99).press("Train")
     assert "runs are under way" in page.text
     assert page.job.config.seed == 5
@@ -382,7 +382,7 @@ def test_a_broken_link_says_what_was_wrong_and_starts_nothing(visit, link):
     assert [text for text in BROKEN[link] if text not in page.text] == []
     assert not page.has_job
     assert page.view["events_url"] is None
-    assert page.service._jobs == {}
+    assert page.service.jobs() == []
 
 
 def test_after_a_broken_link_the_page_works_with_defaults(visit):

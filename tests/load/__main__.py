@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from qhn_core.jobs.job import MOVING
+from qhn_core.jobs.job import Status
 from qhn_core.storage.runs import RunStore
 from tests.service.browserless import AppServer, Session, child_processes, events, is_running
 
@@ -202,7 +202,7 @@ async def wait_until_all_rest(home):
     while True:
         with RunStore(home) as store:
             statuses = [run.status for run in store.runs()]
-        moving = [status for status in statuses if status in MOVING]
+        moving = [status for status in statuses if Status(status).is_moving]
         if not moving or time.monotonic() - began > END_SECONDS:
             counts = {status: statuses.count(status) for status in sorted(set(statuses))}
             return time.monotonic() - began, len(moving), counts

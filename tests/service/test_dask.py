@@ -11,14 +11,12 @@ import time
 
 import pytest
 
-from qhn_core.jobs import sweep, workers
-from qhn_core.jobs.service import JobService
+from qhn_core.jobs import workers
 from qhn_core.jobs.sweep import grid, run_sweep
 from qhn_core.jobs.workers import choose_workers, thread_workers
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS
-
-from .helpers import assert_whole, small, until
+from tests.small_runs import assert_whole, small, until
 
 if importlib.util.find_spec("distributed") is None and not os.environ.get("CI"):
     pytest.skip("needs Dask: pip install 'qhn-explorer[cluster]'", allow_module_level=True)
@@ -107,18 +105,12 @@ def test_a_sweep_on_a_cluster_that_loses_a_worker_has_the_numbers_of_this_proces
         chosen = choose_workers(cluster.address)
         assert chosen.count == 2
 
-        class KillsInTheMiddle(JobService):
-            """Kills a worker when a quarter is done: no other run goes on while a chunk is taken over."""
+        def kill_a_worker(done, of):
+            if done > total / 4 and not killed:
+                workers[0].send_signal(signal.SIGKILL)
+                killed.append(done)
 
-            def _finish_chunk(self, job):
-                super()._finish_chunk(job)
-                done = sum(job.epoch for job in self._jobs.values())
-                if done > total / 4 and not killed:
-                    workers[0].send_signal(signal.SIGKILL)
-                    killed.append(done)
-
-        monkeypatch.setattr(sweep, "JobService", KillsInTheMiddle)
-        jobs = run_sweep(configs, chosen, RunStore(tmp_path))
+        jobs = run_sweep(configs, chosen, RunStore(tmp_path), kill_a_worker)
         assert total / 4 < killed[0] < total
         workers[0].wait(SECONDS)
         assert [process.poll() for process in workers] == [-signal.SIGKILL, None]

@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import uvicorn
@@ -12,14 +12,16 @@ from starlette.applications import Starlette
 
 from pages.server import routes
 from qhn_core.jobs import scheduler
-from qhn_core.jobs.job import Status
+from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.workers import thread_workers
 from qhn_core.live import events as run_events
 from qhn_core.live import messages, status
+from qhn_core.storage.run_record import StoredRun
 from qhn_core.storage.runs import RunStore
+from qhn_core.training.history import join_rows
+from qhn_core.training.loop import initial_state
 from tests import SECONDS
-
-from .helpers import assert_whole, small, until
+from tests.small_runs import assert_whole, small, until
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +41,10 @@ def port():
 @pytest.fixture
 def service(serve, hand, monkeypatch):
     """The service behind the server, whose workers work when the test says so."""
-    service = serve(hand.workers())
+    service = serve(hand)
     monkeypatch.setattr(run_events, "default_service", lambda: service)
     yield service
-    for job in service._jobs.values():
+    for job in service.jobs():
         service.cancel(job.id)  # ends the streams that are still open
         until(lambda job=job: job.viewers == 0)
 
@@ -142,13 +144,13 @@ def test_a_seed_or_event_id_that_is_no_number_is_bad_input(port, service, query,
 
 def test_a_snapshot_comes_first_then_deltas_with_rising_ids_then_the_end(service, hand, connect):
     job = service.submit(small())
-    hand.work(service)
+    hand.work()
     with connect(job) as stream:
         event, first_id, snapshot = stream.read()
         assert (event, first_id, snapshot["run"]) == ("snapshot", 1, job.id)
         deltas = []
-        while not job.final:
-            hand.work(service)
+        while not job.status.is_final:
+            hand.work()
             deltas.append(stream.read())
             assert deltas[-1][:2] == ("delta", job.epoch)
         assert stream.read_all()[-1] == ("end", None, {})
@@ -160,7 +162,7 @@ def test_a_snapshot_comes_first_then_deltas_with_rising_ids_then_the_end(service
 
 def test_a_finished_run_is_sent_whole_and_the_stream_ends(service, hand, connect):
     job = service.submit(small())
-    hand.work_off(service)
+    hand.work_off()
     with connect(job) as stream:
         (event, number, snapshot), end = stream.read_all()
     assert (event, number, end) == ("snapshot", 6, ("end", None, {}))
@@ -170,12 +172,12 @@ def test_a_finished_run_is_sent_whole_and_the_stream_ends(service, hand, connect
 
 def test_a_change_of_status_alone_is_sent(service, hand, connect):
     job = service.submit(small())
-    hand.work(service)
+    hand.work()
     with connect(job) as stream:
         stream.read()
         service.pause(job.id)
         assert stream.read()[2]["status"]["state"] == "pausing"
-        hand.work(service)
+        hand.work()
         event, epoch, data = stream.read()
         assert (event, epoch, data["status"]["state"]) == ("delta", 2, "paused")
 
@@ -199,14 +201,14 @@ def test_the_last_epochs_are_sent_before_the_end_however_slow_the_store_is(
             written.set()
         await sleep(seconds)
 
-    service = serve(hand.workers(), SlowStore(tmp_path))
+    service = serve(hand, SlowStore(tmp_path))
     monkeypatch.setattr(run_events, "default_service", lambda: service)
     monkeypatch.setattr(run_events.asyncio, "sleep", counted)
     job = service.submit(small(epochs=2))
-    hand.work(service)
+    hand.work()
     with connect(job) as stream:
         assert new_epochs(stream.read()[2]) == [1]
-        last = threading.Thread(target=hand.work, args=[service])
+        last = threading.Thread(target=hand.work)
         last.start()
         event, _, data = stream.read()
         written.set()
@@ -221,11 +223,11 @@ def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand,
     monkeypatch.setattr(run_events, "HEARTBEAT_SECONDS", 0)  # viewers look all the time
     final, told, looks = threading.Event(), threading.Event(), []
 
-    def slow_touch(job, touch=service._touch):
+    def slow_become(job, status, become=Job.become):
+        become(job, status)
         if job.status == Status.DONE:
             final.set()
             assert told.wait(SECONDS)
-        touch(job)
 
     async def counted(seconds, sleep=run_events.asyncio.sleep):
         looks.append(final.is_set())
@@ -233,13 +235,13 @@ def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand,
             told.set()
         await sleep(seconds)
 
-    monkeypatch.setattr(service, "_touch", slow_touch)
+    monkeypatch.setattr(Job, "become", slow_become)
     monkeypatch.setattr(run_events.asyncio, "sleep", counted)
     job = service.submit(small(epochs=2))
-    hand.work(service)
+    hand.work()
     with connect(job) as stream:
         assert new_epochs(stream.read()[2]) == [1]
-        last = threading.Thread(target=hand.work, args=[service])
+        last = threading.Thread(target=hand.work)
         last.start()
         events = [stream.read()]
         while events[-1][0] != "end":
@@ -262,30 +264,45 @@ def test_who_opens_a_large_run_is_told_why_the_first_picture_takes_time(service,
         assert stream.read()[0] == "delta"
 
 
+def test_a_run_that_needs_what_is_not_here_says_so_once(serve, hand, connect, monkeypatch, tmp_path):
+    """As one that came in a zip from a machine with a graphics card. Its view asks for no more."""
+    config = small(simulator="qsim-cuda", shots=None)
+    state = initial_state(small(shots=None))
+    with RunStore(tmp_path) as store:
+        run_id = store.add(StoredRun(config, "interrupted", state, join_rows([]), imported=True))
+        service = serve(hand, store)
+        monkeypatch.setattr(run_events, "default_service", lambda: service)
+        with connect(service.get(run_id)) as stream:
+            (event, _, data), end = stream.read_all()
+    assert event == "opening"
+    assert "cannot be shown on this machine: simulator='qsim-cuda' is not available" in data["text"]
+    assert end == ("end", None, {})
+
+
 # --- viewers who come and go -------------------------------------------------------------------------
 
 
 def test_who_reconnects_gets_only_what_was_missed(service, hand, connect):
     job = service.submit(small())
     for _ in range(2):
-        hand.work(service)
+        hand.work()
     with connect(job) as stream:
         last_id = stream.read()[1]
     assert last_id == 2
     for _ in range(2):
-        hand.work(service)
+        hand.work()
     with connect(job, **{"Last-Event-ID": str(last_id)}) as stream:
         event, number, missed = stream.read()
         assert (event, number) == ("delta", 4)
         assert new_epochs(missed) == [3, 4]
-        hand.work_off(service)
+        hand.work_off()
         events = stream.read_all()
     assert [epoch for *_, data in events[:-1] for epoch in new_epochs(data)] == [5, 6]
 
 
 def test_who_reconnects_after_the_end_gets_the_end(service, hand, connect):
     job = service.submit(small())
-    hand.work_off(service)
+    hand.work_off()
     with connect(job, **{"Last-Event-ID": "6"}) as stream:
         (event, number, data), end = stream.read_all()
     assert (event, number, end[0]) == ("delta", 6, "end")
@@ -301,19 +318,19 @@ def test_a_viewer_who_hangs_up_is_counted_no_more(service, hand, connect):
             two.read()
             assert job.viewers == 2
         until(lambda: job.viewers == 1)
-        hand.work(service)
+        hand.work()
         assert one.read()[:2] == ("delta", 1)
     until(lambda: job.viewers == 0)
-    hand.work_off(service)
+    hand.work_off()
     assert_whole(job)
 
 
 def test_every_viewer_of_a_run_gets_the_same_events(service, hand, connect):
     job = service.submit(small())
-    hand.work(service)
+    hand.work()
     with connect(job) as one, connect(job) as two:
         seen = {one: [one.read()], two: [two.read()]}
-        hand.work_off(service)
+        hand.work_off()
         for stream, events in seen.items():
             events.extend(stream.read_all())
     for events in seen.values():
@@ -334,22 +351,68 @@ def test_viewers_who_ask_at_the_same_moment_cost_one_message(service, hand, conn
         return delta(job, seed, since)
 
     job = service.submit(small())
-    hand.work(service)
+    hand.work()
     with connect(job) as one, connect(job) as two:
         for stream in (one, two):
             assert stream.read()[:2] == ("snapshot", 1)
         monkeypatch.setattr(messages, "delta", slow_delta)
-        hand.work(service)
+        hand.work()
         assert first_is_in.wait(SECONDS)
         for stream in (one, two):
             assert stream.read()[:2] == ("delta", 2)
     assert made == [1]
 
 
+def test_slow_snapshots_of_other_runs_delay_no_message(service, hand, connect, monkeypatch):
+    """They are more than one pool for all runs would have threads, and none ends before the test does."""
+    go_on, snapshot = threading.Event(), messages.snapshot
+    watched = service.submit(small())
+    slow = [service.submit(small(seed=seed)) for seed in range(100, 140)]
+
+    def slow_snapshot(job, *arguments):
+        if job is not watched:
+            assert go_on.wait(SECONDS)
+        return snapshot(job, *arguments)
+
+    monkeypatch.setattr(messages, "snapshot", slow_snapshot)
+    hand.work()
+    with ExitStack() as stack:
+        stack.callback(go_on.set)
+        for job in slow:
+            stack.enter_context(connect(job))
+        until(lambda: all(job.viewers for job in slow))
+        stream = stack.enter_context(connect(watched))
+        assert stream.read()[:2] == ("snapshot", 1)
+        while watched.epoch < 2:
+            hand.work()
+        assert stream.read()[:2] == ("delta", 2)
+        assert not go_on.is_set()
+
+
+def test_viewers_who_come_at_the_same_moment_cost_one_snapshot(service, hand, connect, monkeypatch):
+    made, go_on, snapshot = [], threading.Event(), messages.snapshot
+
+    def slow_snapshot(*arguments):
+        made.append(arguments)
+        assert go_on.wait(SECONDS)
+        return snapshot(*arguments)
+
+    monkeypatch.setattr(messages, "snapshot", slow_snapshot)
+    job = service.submit(small())
+    hand.work()
+    with connect(job) as one, connect(job) as two, connect(job, "?seed=1") as another:
+        until(lambda: job.viewers == 3)
+        go_on.set()
+        first = one.read()
+        assert two.read() == first
+        assert another.read()[2]["status"]["guidance"]["boundary"].startswith("Seed 1:")
+    assert len(made) == 2
+
+
 def test_a_silent_stream_is_kept_alive(service, hand, connect, monkeypatch):
     monkeypatch.setattr(run_events, "HEARTBEAT_SECONDS", 0)
     job = service.submit(small(), paused=True)
-    hand.work_off(service)
+    hand.work_off()
     with connect(job) as stream:
         stream.read()
         assert stream.line() == ": still here"
@@ -362,7 +425,7 @@ def test_a_silent_stream_is_kept_alive(service, hand, connect, monkeypatch):
 
 def test_pinned_runs_are_drawn_in_the_snapshot_and_unknown_pins_are_left_out(service, hand, connect):
     job, pin = service.submit(small()), service.submit(small(seed=12))
-    hand.work_off(service)
+    hand.work_off()
     with connect(job) as stream:
         plain = stream.read()[2]["figures"]["objective"]["data"]
     with connect(job, f"?pin={pin.id}&pin=unknown") as stream:
@@ -377,7 +440,7 @@ def test_pinned_runs_are_drawn_in_the_snapshot_and_unknown_pins_are_left_out(ser
 
 def test_the_seed_of_the_query_is_the_one_on_show(service, hand, connect):
     job = service.submit(small())
-    hand.work_off(service)
+    hand.work_off()
     with connect(job, "?seed=2") as stream:
         guidance = stream.read()[2]["status"]["guidance"]
     assert guidance["boundary"].startswith("Seed 2:")

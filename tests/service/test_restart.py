@@ -16,9 +16,9 @@ from qhn_core.jobs.sweep import run_sweep
 from qhn_core.jobs.workers import thread_workers
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS
+from tests.small_runs import assert_same_run, assert_whole, small, until
 
 from .browserless import AppServer, Session, child_processes, events, is_running
-from .helpers import assert_on_course, assert_whole, small, until
 
 
 def saved(folder):
@@ -71,7 +71,7 @@ def test_a_killed_server_leaves_a_run_that_others_resume_to_the_same_result(left
         assert saved(folder) == ("interrupted", epoch)
         job = server.get(run_id)
         assert (job.status, job.epoch) == (Status.INTERRUPTED, epoch)
-        assert_on_course(job)
+        assert_same_run(job)
         server.resume(run_id)
         assert_whole(server.wait(run_id, SECONDS))
         assert saved(folder) == ("done", config.epochs)

@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,17 +18,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from qhn_core.jobs import scheduler
-from qhn_core.jobs.job import MOVING, Status
-from qhn_core.jobs.limits import ServerFullError
+from qhn_core.jobs.job import Status
 from qhn_core.jobs.scheduler import LOST_CHUNKS_ALLOWED
 from qhn_core.jobs.service import JobService
 from qhn_core.jobs.workers import Workers, process_workers
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS
+from tests.manual_executor import ManualClock, ManualExecutor
+from tests.small_runs import assert_same_run, assert_whole, small, until
 
 from .deadly import be_there_until_killed, kill_own_worker
-from .helpers import Hand, assert_on_course, assert_whole, settle, small, until
 
 WORKERS = 3
 CONFIGS = [small(), small(seed=12, n_seeds=1), small(shots=None, objective="elbo", epochs=4)]
@@ -49,9 +47,9 @@ class Schedules(RuleBasedStateMachine):
         self.start()
 
     def start(self):
-        self.hand = Hand()
+        self.hand = ManualExecutor()
         store = RunStore(Path(self.folder.name))
-        self.service = JobService(self.hand.workers(WORKERS), store, pace=False)
+        self.service = JobService(self.hand.workers(WORKERS), store, pace=False, clock=self.hand.clock)
 
     def jobs(self):
         return [self.service.get(job_id) for job_id in self.known]
@@ -105,7 +103,7 @@ class Schedules(RuleBasedStateMachine):
     def wait(self, which):
         job = self.chosen(which)
         while not job.resting:
-            assert self.hand.work(self.service), f"{job.status}, but nothing is under way"
+            assert self.hand.work(), f"{job.status}, but nothing is under way"
         assert self.service.wait(job.id, 0) is job
 
     # ---- what machines do
@@ -113,12 +111,12 @@ class Schedules(RuleBasedStateMachine):
     @rule(tasks=st.integers(1, 5))
     def work(self, tasks):
         for _ in range(tasks):
-            self.hand.work(self.service)
+            self.hand.work()
 
     @rule(tasks=st.integers(0, 1))
     def kill(self, tasks):
         self.work(tasks)
-        settle(self.service)
+        self.hand.clock.settle()
         for job in self.jobs():
             if job.in_flight:
                 at = (job.id, job.state is None, job.epoch)
@@ -137,7 +135,7 @@ class Schedules(RuleBasedStateMachine):
     def all_runs_are_on_course(self):
         assert self.service.store_problem == ""
         for job in self.jobs():
-            assert_on_course(job)
+            assert_same_run(job)
 
     @invariant()
     def only_what_kills_its_workers_fails(self):
@@ -148,12 +146,12 @@ class Schedules(RuleBasedStateMachine):
 
     def teardown(self):
         try:
-            self.hand.work_off(self.service)
+            self.hand.work_off()
             for job in self.jobs():
-                assert job.status not in MOVING, f"{job.status}, but nothing is under way"
+                assert not job.status.is_moving, f"{job.status}, but nothing is under way"
                 assert job.resting
                 self.service.resume(job.id)
-            self.hand.work_off(self.service)
+            self.hand.work_off()
             for job in self.jobs():
                 if job.status not in (Status.CANCELLED, Status.FAILED):
                     assert_whole(job)
@@ -163,8 +161,7 @@ class Schedules(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-def test_a_hundred_schedules_change_no_number(monkeypatch):
-    monkeypatch.setattr(scheduler, "UNPACED_CHUNK_SECONDS", 0)  # an epoch a chunk: the most to go wrong
+def test_a_hundred_schedules_change_no_number():
     run_state_machine_as_test(
         Schedules,
         settings=settings(
@@ -178,26 +175,27 @@ def test_a_hundred_schedules_change_no_number(monkeypatch):
     )
 
 
-def test_a_worker_process_that_is_killed_costs_one_chunk_and_no_number(serve, monkeypatch):
+def test_a_worker_process_that_is_killed_costs_one_chunk_and_no_number(serve):
     """It is stopped before it is killed, so that it surely has a chunk then."""
-    monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e-6)  # after an epoch each, the runs wait
-    service = serve(process_workers(1), pace=True)
+    clock, pools, workers = ManualClock(), [], process_workers(1)
+
+    def make():
+        pools.append(workers.make())
+        return pools[-1]
+
+    service = serve(Workers(make, 1), pace=True, clock=clock)
     jobs = [service.submit(small(seed=seed, n_seeds=2, epochs=40)) for seed in (1, 2)]
-    until(lambda: all(job.epoch for job in jobs))
-    pool = service._executor
-    [worker] = pool._processes
+    until(lambda: all(job.epoch for job in jobs))  # after an epoch each they wait for the clock
+    [worker] = pools[0]._processes
     os.kill(worker, signal.SIGSTOP)
-    monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e6)
-    with service._changed:
-        for job in jobs:
-            job.due = 0.0
-        service._changed.notify_all()
-    until(lambda: any(job.in_flight for job in jobs))
+    clock.advance(1)
+    assert any(job.in_flight for job in jobs)
     os.kill(worker, signal.SIGKILL)
-    until(lambda: service._executor is not pool)
+    until(lambda: len(pools) == 2)
     assert any("going on from epoch" in job.message for job in jobs)
+    until(lambda: clock.advance(1) or all(job.status.is_final for job in jobs))
     for job in jobs:
-        assert_whole(service.wait(job.id, SECONDS))
+        assert_whole(job)
 
 
 def test_a_run_that_kills_its_workers_fails_alone(serve, tmp_path):
@@ -228,64 +226,3 @@ def test_a_run_that_kills_its_workers_fails_alone(serve, tmp_path):
     assert_whole(service.wait(innocent.id, SECONDS))
     assert tries.count(deadly_config) == 1 + LOST_CHUNKS_ALLOWED
     assert tries.count(innocent_config) == 2
-
-
-def test_one_crash_is_one_failure_however_many_parts_it_took(serve):
-    """Seven seeds on seven workers: all seven are lost at once, by one kill."""
-    hand = Hand()
-    service = serve(hand.workers(7))
-    job = service.submit(small(n_seeds=7))
-    settle(service)
-    assert hand.in_flight == 7
-    hand.kill()
-    hand.work_off(service)
-    assert_whole(job)
-
-
-def test_workers_that_can_not_be_had_any_more_end_a_run_with_the_reason(serve):
-    """A Dask client that has lost its scheduler, or a system that has no more processes to give."""
-
-    class Lost(Hand):
-        def make(self):
-            if self.pools:
-                raise OSError("no more workers")
-            return super().make()
-
-    hand = Lost()
-    service = serve(hand.workers())
-    job = service.submit(small())
-    assert hand.work(service)
-    hand.kill()
-    service.wait(job.id, SECONDS)  # at once, in fact
-    assert job.resting, f"{job.status}, but nothing is under way"
-    assert "no more workers" in job.message
-    assert job.epoch > 0
-    assert_on_course(job)
-
-
-def test_a_cluster_that_is_lost_interrupts_its_runs_and_says_so(serve, monkeypatch):
-    """Its tasks never come back, not even with an error; one that does come back late changes nothing."""
-    monkeypatch.setattr(scheduler, "UNPACED_CHUNK_SECONDS", 0)
-    hand, reason = Hand(), []
-    workers = hand.workers(2)
-    service = serve(Workers(workers.make, workers.count, lost=lambda: "".join(reason)))
-    job = service.submit(small())
-    for _ in range(4):
-        hand.work(service)
-    settle(service)
-    assert hand.in_flight == 2
-    reason.append("the cluster is gone")
-    until(lambda: job.status == Status.INTERRUPTED)
-    assert (job.resting, job.message) == (True, "the cluster is gone")
-    epoch = job.epoch
-    with pytest.raises(ServerFullError, match="the cluster is gone"):
-        service.submit(small(seed=12))
-    with pytest.raises(ServerFullError, match="the cluster is gone"):
-        service.resume(job.id)
-    hand.work_one()
-    assert (job.status, job.epoch) == (Status.INTERRUPTED, epoch)
-    assert_on_course(job)
-    reason.clear()
-    service.resume(job.id)
-    hand.work_off(service)
-    assert_whole(job)

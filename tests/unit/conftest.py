@@ -4,12 +4,10 @@ import pytest
 
 from qhn_core.cli import sweep as sweep_command
 from qhn_core.jobs import scheduler, sweep
-from qhn_core.jobs.service import JobService
-from qhn_core.jobs.workers import Workers, thread_workers
+from qhn_core.jobs.workers import thread_workers
 from qhn_core.storage.runs import RunStore
 from qhn_core.training.loop import advance, initial_state
 
-from .by_hand import ByHand
 from .stored import CONFIG
 from .sweeps import Counter
 
@@ -24,29 +22,6 @@ def whole():
 def store(tmp_path):
     with RunStore(tmp_path) as store:
         yield store
-
-
-@pytest.fixture
-def serve():
-    """serve(hand) -> a JobService whose chunks run by hand; serve() -> one on a thread."""
-    services = []
-
-    def make(hand=None, threads=1, **options):
-        workers = thread_workers(threads) if hand is None else Workers(hand.again, 1)
-        services.append(JobService(workers, **options))
-        return services[-1]
-
-    yield make
-    for service in services:
-        service.shutdown()
-
-
-@pytest.fixture
-def hand(monkeypatch):
-    """Chunks of one epoch that are due at once, and run when the test says so."""
-    monkeypatch.setattr(scheduler, "EPOCHS_PER_SECOND", 1e9)
-    monkeypatch.setattr(scheduler, "CHUNK_SECONDS", 1e-9)
-    return ByHand()
 
 
 @pytest.fixture

@@ -2,28 +2,16 @@
 
 import json
 import threading
-
-import numpy as np
-import pandas as pd
+from functools import partial
 
 import qhn_core as qhn
 from qhn_core.cli import main
 from qhn_core.jobs.workers import run_chunk
+from tests import small_runs
 
-
-def small(**options):
-    return qhn.RunConfig(**{"n_hidden": 1, "n_seeds": 2, "epochs": 12, "seed": 3, "shots": 20, **options})
-
-
+small = partial(small_runs.small, n_seeds=2, epochs=12, seed=3)
 SMALL = ["--n-hidden", "1", "--n-seeds", "2", "--epochs", "12", "--seed", "3", "--shots", "20"]
 """small() on the command line."""
-
-
-def assert_same_run(job, config):
-    """Bit for bit the history and angles of qhn.train."""
-    expected = qhn.train(config)
-    pd.testing.assert_frame_equal(job.result().history, expected.history, check_exact=True)
-    np.testing.assert_array_equal(job.state.best_angles, expected.best_angles)
 
 
 def has_simulator(name):

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from qhn_core import RunConfig
+from qhn_core.storage.run_record import StoredRun
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.training.loop import advance, initial_state
+from qhn_core.versions import current_versions
 
 CONFIG = RunConfig(n_hidden=1, n_seeds=2, epochs=4, shots=3, seed=7)
 MEMBERS = {"about.json", "config.json", "history.csv", "history.parquet", "angles.npz", "state.npz"}
+VERSIONS = current_versions()
 WHEN = datetime(2025, 3, 1, 12, 30, tzinfo=UTC)
 
 
@@ -25,7 +28,20 @@ def trained(config=CONFIG, epochs=4):
 
 def exported(config=CONFIG, epochs=4):
     state, rows = trained(config, epochs)
-    return export_zip(config, rows, state, name="mine", created=WHEN, updated=WHEN, seconds=1.5)
+    return export_zip(of_run(config, state, rows))
+
+
+def of_run(config, state, rows, **about):
+    """A StoredRun with the times that make its zip the same each time."""
+    about = {
+        "name": "mine",
+        "created": WHEN,
+        "updated": WHEN,
+        "seconds": 1.5,
+        "versions": VERSIONS,
+        **about,
+    }
+    return StoredRun(config, "done", state, rows, **about)
 
 
 GOOD = exported()

@@ -41,7 +41,7 @@ def test_a_scan_is_stored_and_not_computed_again(home, capsys, monkeypatch, expe
     assert main(["landscape", *OPTIONS, "--resolution", "11", "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
     with RunStore(home) as store:
-        assert store.load_scan(expected.key).entropy.tobytes() == expected.entropy.tobytes()
+        assert store.scans.load(expected.key).entropy.tobytes() == expected.entropy.tobytes()
     monkeypatch.setattr(scanner, "_points", lambda *arguments: 1 / 0)
     assert main(["landscape", *OPTIONS, "--resolution", "11", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == first

@@ -1,25 +1,52 @@
+"""What a server does not take on, and what it says then."""
+
+import os
+
 import pytest
 
-from qhn_core.jobs import registry
-from qhn_core.jobs.job import Job, Status
+from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import Limits, ServerFullError
-from tests.unit.by_hand import ByHand, finish, small
+from tests.small_runs import assert_whole, small
 
-# --- what is refused ---------------------------------------------------------------------------------
+# --- runs that are too large -------------------------------------------------------------------------
 
 
-def test_a_run_that_does_not_fit_the_memory_is_refused(serve, hand):
-    service = serve(hand)
-    with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits.*n_hidden"):
+@pytest.mark.parametrize(
+    ("limits", "config", "words"),
+    [
+        (Limits(max_seeds=2), small(n_seeds=3), ["n_seeds=3", "at most 2"]),
+        (Limits(max_epochs=5), small(epochs=6), ["epochs=6", "at most 5"]),
+        (Limits(max_memory_gb=0), small(), ["n_hidden=1", "GB of memory", "allows 0 GB"]),
+        (
+            Limits(max_qubits=9),
+            small(n_hidden=2),
+            ["n_hidden=2", "10 qubits", "at most 9", "may be 1 to 1"],
+        ),
+    ],
+)
+def test_a_run_that_is_too_large_is_refused_with_value_and_limit(serve, hand, limits, config, words):
+    service = serve(hand, limits=limits)
+    with pytest.raises(ValueError, match=words[0]) as refused:
+        service.submit(config)
+    assert [word for word in words if word not in str(refused.value)] == []
+    assert not hand.work()
+
+
+def test_a_run_as_large_as_the_limits_is_taken(serve, hand):
+    limits = Limits(max_seeds=3, max_epochs=6, max_qubits=6, max_jobs=1, max_jobs_per_session=1)
+    service = serve(hand, limits=limits)
+    job = service.submit(small(), session="a")
+    hand.work_off()
+    assert_whole(job)
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(max_qubits=1000, max_memory_gb=10**30)])
+def test_the_memory_is_checked_even_where_no_limit_is_set(serve, hand, limits):
+    service = serve(hand, limits=limits)
+    with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits.*n_hidden may be 1 to"):
         service.submit(small(n_hidden=20, shots=None))
     job = service.submit(small())
-    assert hand.next_chunk()[2][0] is job.config
-
-
-def test_the_memory_is_checked_even_where_no_limit_is_set(serve, hand):
-    service = serve(hand, limits=Limits(max_qubits=1000, max_memory_gb=10**30))
-    with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits.*GB.*n_hidden may be 1 to"):
-        service.submit(small(n_hidden=20, shots=None))
+    assert hand.next_task().config is job.config
 
 
 @pytest.mark.parametrize(
@@ -50,79 +77,80 @@ def test_no_number_of_qubits_overflows_the_memory_rule():
 def test_a_large_network_that_is_sampled_is_taken(options, serve, hand):
     service = serve(hand)
     job = service.submit(small(**options))
-    assert hand.next_chunk()[2][0] is job.config
+    assert hand.next_task().config is job.config
 
 
-def test_a_full_server_refuses_and_takes_again_later(serve, hand):
-    most = Limits().max_jobs
+# --- too many runs -----------------------------------------------------------------------------------
+
+
+def test_a_full_server_says_so_and_has_room_again_when_a_run_ends(serve, hand):
+    service = serve(hand, limits=Limits(max_jobs=2))
+    for seed in (1, 2):
+        service.submit(small(seed=seed))
+    with pytest.raises(ServerFullError, match="2 runs are under way on this server"):
+        service.submit(small(seed=3))
+    service.submit(small(seed=1), session="joins without taking room")
+    hand.work_off()
+    service.submit(small(seed=3))
+
+
+def test_by_default_a_server_takes_64_runs(serve, hand):
     service = serve(hand)
-    taken = [service.submit(small(seed=i, epochs=1)) for i in range(most)]
-    with pytest.raises(ServerFullError, match=f"{most} runs are under way"):
-        service.submit(small(seed=most))
-    hand.run_all(taken[0])
-    assert service.submit(small(seed=most)).status == Status.QUEUED
+    for seed in range(64):
+        service.submit(small(seed=seed))
+    with pytest.raises(ServerFullError, match="64 runs are under way"):
+        service.submit(small(seed=64))
+
+
+def test_a_session_has_a_share_of_its_own(serve, hand):
+    service = serve(hand, limits=Limits(max_jobs_per_session=1))
+    service.submit(small(seed=1), session="a")
+    with pytest.raises(ServerFullError, match="1 of your runs is under way; pause or wait for it"):
+        service.submit(small(seed=2), session="a")
+    service.submit(small(seed=2), session="b")
 
 
 def test_paused_runs_do_not_fill_the_server(serve, hand):
-    service = serve(hand)
-    for i in range(Limits().max_jobs + 1):
-        service.pause(service.submit(small(seed=i)).id)
+    service = serve(hand, limits=Limits(max_jobs=2))
+    for seed in range(3):
+        service.pause(service.submit(small(seed=seed)).id)
+    assert service.submit(small(seed=3)).status == Status.QUEUED
 
 
-# --- what is forgotten -------------------------------------------------------------------------------
+def test_resuming_many_paused_runs_is_no_way_round_the_limits(serve, hand):
+    service = serve(hand, limits=Limits(max_jobs=2))
+    jobs = []
+    for seed in range(4):
+        jobs.append(service.submit(small(seed=seed), paused=True, session="a"))
+        hand.work_off()
+    for job in jobs[:2]:
+        service.resume(job.id, session="a")
+    with pytest.raises(ServerFullError, match="2 runs are under way"):
+        service.resume(jobs[2].id, session="a")
+    assert sum(job.status.is_moving for job in jobs) == 2
 
 
-def test_the_oldest_finished_runs_are_forgotten_and_no_others(serve, hand, monkeypatch):
-    monkeypatch.setattr(registry, "JOBS_KEPT", 2)
-    service = serve(hand)
-    paused = service.submit(small(seed=99))
-    service.pause(paused.id)
-    ended = [service.submit(small(seed=i)) for i in range(4)]
-    for job in ended:
-        service.cancel(job.id)
-    service.submit(small())
-    kept = [service.get(job.id) is not None for job in [paused, *ended]]
-    assert kept == [True, False, False, True, True]
+# --- limits from the environment ---------------------------------------------------------------------
 
 
-# --- fairness and speed ------------------------------------------------------------------------------
+def test_limits_come_from_the_environment(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("QHN_MAX", "QHN_GRACE")):
+            monkeypatch.delenv(name)
+    assert Limits.from_environment() == Limits()
+    monkeypatch.setenv("QHN_MAX_JOBS", "3")
+    monkeypatch.setenv("QHN_GRACE_SECONDS", "0")
+    assert Limits.from_environment() == Limits(max_jobs=3, grace_seconds=0)
 
 
-def test_chunks_of_different_jobs_alternate(serve, hand):
-    service = serve(hand)
-    first, second = (service.submit(small(seed=i)) for i in (1, 2))
-    order = [hand.run_chunk()[0].seed for _ in range(8)]
-    assert order == [1, 2] * 4
-    third = service.submit(small(seed=3))
-    assert sorted(hand.run_chunk()[0].seed for _ in range(3)) == [1, 2, 3]
-    assert (first.epoch, second.epoch, third.epoch) == (5, 5, 1)
+@pytest.mark.parametrize("text", ["many", "-1", "1.5", "1e3", " "])
+def test_a_limit_that_is_no_whole_number_is_named(monkeypatch, text):
+    monkeypatch.setenv("QHN_MAX_SEEDS", text)
+    message = f"QHN_MAX_SEEDS='{text}': it must be a whole number, 0 or more"
+    with pytest.raises(ValueError, match=message):
+        Limits.from_environment()
 
 
-def test_a_long_run_does_not_hold_up_a_short_one(serve, hand):
-    service = serve(hand)
-    long = service.submit(small(epochs=1000))
-    for _ in range(5):
-        hand.run_chunk()
-    short = service.submit(small(epochs=2))
-    hand.run_all(short)
-    assert long.epoch <= 5 + 2 + 1
-
-
-def test_a_run_of_many_seeds_lets_others_in_between_its_parts(serve, hand):
-    service = serve(hand)
-    many = service.submit(small(n_seeds=27, n_layers=3))
-    first = hand.next_chunk()
-    assert len(many.parts) == 3
-    single = service.submit(small(n_seeds=1))
-    finish(first)
-    order = [hand.run_chunk()[0] for _ in range(5)]
-    assert order == [many.config, single.config, many.config, single.config, many.config]
-
-
-def test_chunks_of_a_live_run_are_short(serve):
-    """Two epochs: 50 ms at 40 epochs a second; one where an epoch's cost is not known, or is more."""
-    service, job = serve(ByHand()), Job(small(), [])
-    sizes = []
-    for job.epoch_seconds in (None, 1e-4, 0.025, 0.026, 10):
-        sizes.append(service._chunk_epochs(job))
-    assert sizes == [1, 2, 2, 1, 1]
+def test_a_limit_that_is_empty_is_the_default(monkeypatch):
+    monkeypatch.setenv("QHN_MAX_SEEDS", "")
+    assert Limits.from_environment().max_seeds == Limits().max_seeds

@@ -11,7 +11,8 @@ from qhn_core.jobs.workers import process_workers, thread_workers
 from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 from tests.diverging import HALF_DIVERGES, lower_the_bound
-from tests.unit.sweeps import assert_same_run, has_simulator, small
+from tests.small_runs import assert_whole
+from tests.unit.sweeps import has_simulator, small
 
 # --- grids -------------------------------------------------------------------------------------------
 
@@ -56,13 +57,14 @@ def test_a_sweep_has_the_numbers_of_train_in_the_order_of_the_configs(tmp_path, 
     jobs = run_sweep(configs, thread_workers(workers), RunStore(tmp_path))
     assert [job.config for job in jobs] == configs
     for job, config in zip(jobs, configs, strict=True):
-        assert job.status == Status.DONE
-        assert_same_run(job, config)
+        assert job.config == config
+        assert_whole(job)
 
 
 def test_a_sweep_on_processes_has_the_same_numbers(tmp_path):
     [job] = run_sweep([small()], process_workers(1), RunStore(tmp_path))
-    assert_same_run(job, small())
+    assert job.config == small()
+    assert_whole(job)
 
 
 def test_a_sweep_that_was_stopped_computes_only_what_is_missing(tmp_path, counted):
@@ -89,7 +91,8 @@ def test_a_sweep_that_was_stopped_computes_only_what_is_missing(tmp_path, counte
     jobs = run_sweep(configs, thread_workers(), RunStore(tmp_path))
     assert computed == {config: 12 - saved[config] for config in configs if saved[config] < 12}
     for job, config in zip(jobs, configs, strict=True):
-        assert_same_run(job, config)
+        assert job.config == config
+        assert_whole(job)
 
     computed = counted()
     again = run_sweep(configs, thread_workers(), RunStore(tmp_path))

@@ -12,6 +12,7 @@ import qhn_core as qhn
 from qhn_core.jobs.workers import process_workers, run_chunk, shard_seeds, thread_workers, warm_up
 from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
+from tests.small_runs import small
 
 LIBRARIES = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
 PARENT_ONLY = "a module that a forked child would have too"
@@ -26,10 +27,6 @@ def pool():
         environment.setitem(sys.modules, PARENT_ONLY, sys)
         with process_workers(1).make() as pool:
             yield pool
-
-
-def small(**options):
-    return qhn.RunConfig(**{"n_hidden": 1, "n_seeds": 3, "epochs": 6, "seed": 2, "shots": 20, **options})
 
 
 def assert_same(one, two):

@@ -143,12 +143,12 @@ def test_the_key_changes_with_everything_that_determines_a_scan(scan):
 
 
 def test_the_store_keeps_scans(tmp_path, store, scan, partial):
-    assert store.load_scan(scan.key) is None
-    store.save_scan(partial)
-    same(store.load_scan(scan.key), partial)
-    store.save_scan(scan)
+    assert store.scans.load(scan.key) is None
+    store.scans.save(partial)
+    same(store.scans.load(scan.key), partial)
+    store.scans.save(scan)
     with RunStore(tmp_path) as other:
-        same(other.load_scan(scan.key), scan)
+        same(other.scans.load(scan.key), scan)
 
 
 def test_old_scans_make_room_for_new_ones(monkeypatch, store, scan):
@@ -156,8 +156,8 @@ def test_old_scans_make_room_for_new_ones(monkeypatch, store, scan):
     monkeypatch.setattr("qhn_core.storage.scans.MAX_SCANS_BYTES", int(2.5 * size))
     scans = [type(scan)(**{**vars(scan), "seed_row": k}) for k in range(4)]
     for one in (*scans[:2], scans[0], *scans[2:]):  # the first is renewed
-        store.save_scan(one)
-    assert [store.load_scan(one.key) is not None for one in scans] == [False, False, True, True]
+        store.scans.save(one)
+    assert [store.scans.load(one.key) is not None for one in scans] == [False, False, True, True]
 
 
 def test_a_store_of_the_first_version_gets_the_new_table_and_keeps_its_runs(tmp_path, scan):
@@ -177,8 +177,8 @@ def test_a_store_of_the_first_version_gets_the_new_table_and_keeps_its_runs(tmp_
         db.execute("INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,0,'{}',0)", values)
     with RunStore(tmp_path) as store:
         assert [run.id for run in store.runs()] == ["old"]
-        store.save_scan(scan)
-        assert store.load_scan(scan.key) is not None
+        store.scans.save(scan)
+        assert store.scans.load(scan.key) is not None
     with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (2,)
 
@@ -191,23 +191,23 @@ def damage(folder):
 
 
 def test_a_damaged_scan_is_told_and_scanned_again(tmp_path, store, scan):
-    store.save_scan(scan)
+    store.scans.save(scan)
     damage(tmp_path)
     with pytest.raises(StoreError, match=f"landscape {scan.key}.*can be scanned again"):
-        store.load_scan(scan.key)
+        store.scans.load(scan.key)
     said = []
-    again = list(scan_with_store(store, CONFIG, PLANE, ANGLES, 2, said.append))[-1]
+    again = list(scan_with_store(store.scans, CONFIG, PLANE, ANGLES, 2, said.append))[-1]
     assert [scan.key in text for text in said] == [True]
     same(again, scan)
-    same(store.load_scan(scan.key), scan)
+    same(store.scans.load(scan.key), scan)
 
 
 def test_a_scan_under_anothers_key_is_refused(tmp_path, store, scan):
-    store.save_scan(scan)
+    store.scans.save(scan)
     with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as db, db:
         db.execute("UPDATE scans SET key = 'other'")
     with pytest.raises(StoreError, match="holds another one"):
-        store.load_scan("other")
+        store.scans.load("other")
 
 
 def test_a_stopped_scan_goes_on_from_the_store(monkeypatch, store, scan, partial):
@@ -221,19 +221,19 @@ def test_a_stopped_scan_goes_on_from_the_store(monkeypatch, store, scan, partial
         yield from scan_in_stages(*arguments)
 
     monkeypatch.setattr("qhn_core.storage.scans.scan_in_stages", stages)
-    first = scan_with_store(store, CONFIG, PLANE, ANGLES, 2)
+    first = scan_with_store(store.scans, CONFIG, PLANE, ANGLES, 2)
     next(first)
-    assert store.load_scan(scan.key) is None  # not every stage is worth a write
+    assert store.scans.load(scan.key) is None  # not every stage is worth a write
     first.close()
-    same(store.load_scan(scan.key), partial)
-    same(list(scan_with_store(store, CONFIG, PLANE, ANGLES, 2))[-1], scan)
+    same(store.scans.load(scan.key), partial)
+    same(list(scan_with_store(store.scans, CONFIG, PLANE, ANGLES, 2))[-1], scan)
     assert [start if start is None else int(start.done.sum()) for start in seen] == [None, 9]
-    assert len(list(scan_with_store(store, CONFIG, PLANE, ANGLES, 2))) == 1
+    assert len(list(scan_with_store(store.scans, CONFIG, PLANE, ANGLES, 2))) == 1
 
 
 def test_a_store_that_can_not_save_does_not_stop_the_scan(store, scan):
-    store.close()
+    store.database.close()
     said = []
-    same(list(scan_with_store(store, CONFIG, PLANE, ANGLES, 2, said.append))[-1], scan)
+    same(list(scan_with_store(store.scans, CONFIG, PLANE, ANGLES, 2, said.append))[-1], scan)
     assert len(said) == 2
     assert "The scan is not saved" in said[1]

@@ -34,7 +34,7 @@ def config_of(run, **options):
 def go_on(job, n_epochs):
     job.plan_chunk(n_epochs)
     job.waiting.clear()
-    job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.parts)}
+    job.done = {i: run_chunk(job.config, part, n_epochs) for i, part in enumerate(job.shards)}
     job.finish_chunk(workers=1)
     job.status = Status.RUNNING
     job.version += 1
@@ -51,7 +51,7 @@ def job_at(config, epoch):
 
 
 def read(job, seed=None, since=None):
-    text = message_text(job, job.version, seed, since)[1]
+    text = message_text(job, seed, since)[1]
     return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 

@@ -1,7 +1,8 @@
-import os
 import re
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
@@ -85,8 +86,7 @@ def test_too_many_qubits_say_how_much_memory_is_needed():
 
 
 def test_the_largest_network_that_fits_is_named_and_fits(monkeypatch):
-    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**10}  # 4 MiB
-    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=2**22))
     with pytest.raises(ValueError, match="n_hidden=9 makes 38 qubits") as error:
         check_memory(RunConfig(n_hidden=9))
     largest = int(re.search(r"n_hidden may be 1 to (\d+)", str(error.value))[1])

@@ -9,7 +9,11 @@ import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import platformdirs
 import pytest
+from platformdirs import windows
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 
 from qhn_core.storage import database
 from qhn_core.storage.database import StoreError, default_folder
@@ -17,28 +21,31 @@ from qhn_core.storage.runs import RunStore
 from tests.unit.stored import CONFIG, ask, bits, path_of, save
 
 
-def test_default_folder(monkeypatch):
-    home = Path.home()
+@pytest.mark.parametrize(
+    ("system", "variables", "folder"),
+    [
+        (Unix, {}, "~/.local/share/qhn"),
+        (Unix, {"XDG_DATA_HOME": "/data"}, "/data/qhn"),
+        (MacOS, {}, "~/Library/Application Support/qhn"),
+        (windows.Windows, {"LOCALAPPDATA": "/local"}, "/local/qhn"),
+        *[(system, {"QHN_HOME": "~/class"}, "~/class") for system in (Unix, MacOS, windows.Windows)],
+    ],
+)
+def test_the_default_folder_is_where_version_0_2_0_had_it(monkeypatch, system, variables, folder):
+    monkeypatch.setattr(platformdirs, "PlatformDirs", system)
+    monkeypatch.setattr(windows, "get_win_folder", windows.get_win_folder_from_env_vars)
     for name in ("QHN_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert default_folder() == home / ".local/share/qhn"
-    monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert default_folder() == Path("/data/qhn")
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert default_folder() == home / "Library/Application Support/qhn"
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert default_folder() == Path("/local/qhn")
-    monkeypatch.setenv("QHN_HOME", "~/class")
-    assert default_folder() == home / "class"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert default_folder() == Path(folder).expanduser()
 
 
 def test_qhn_home_moves_the_store(tmp_path, monkeypatch):
     monkeypatch.setenv("QHN_HOME", str(tmp_path / "not" / "there"))
     with RunStore() as store:
-        assert store.path == tmp_path / "not" / "there" / "runs.sqlite3"
-    assert store.path.exists()
+        assert store.database.path == tmp_path / "not" / "there" / "runs.sqlite3"
+    assert store.database.path.exists()
 
 
 def contents(folder):
@@ -152,10 +159,10 @@ def test_a_folder_that_is_a_file(tmp_path):
 
 
 def test_no_home(monkeypatch):
-    def fail():
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(database, "default_folder", fail)
+    """As of a user of a container who is not in its list of users: `~` stays as it is."""
+    for name in ("QHN_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     with pytest.raises(StoreError, match=r"no folder for the runs.*Set QHN_HOME"):
         RunStore()
 
@@ -164,8 +171,9 @@ def test_a_full_disk_costs_only_what_did_not_fit(tmp_path, store, whole):
     steps = path_of(CONFIG, [1] * 12)
     save(store, steps[:3])
     before = store.load("run")
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    with store.database.reading() as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count = {pages}")
     k = 3
     with pytest.raises(StoreError, match=r"disk is full\. Free some space, or set QHN_HOME"):  # noqa: PT012
         while True:
@@ -174,7 +182,8 @@ def test_a_full_disk_costs_only_what_did_not_fit(tmp_path, store, whole):
     after = store.load("run")
     assert bits(after.state) == bits(before.state)
     assert bits(after.rows) == bits(before.rows)
-    store._db.execute("PRAGMA max_page_count = 100000")
+    with store.database.reading() as db:
+        db.execute("PRAGMA max_page_count = 100000")
     save(store, steps[k:])
     assert bits(store.load("run").rows) == bits(whole[1])
     assert ask(tmp_path, "PRAGMA integrity_check") == [("ok",)]
@@ -224,7 +233,7 @@ def test_another_program_that_writes_for_long(tmp_path, monkeypatch):
 
 def test_a_closed_store_says_so(tmp_path):
     store = RunStore(tmp_path)
-    store.close()
-    store.close()
+    store.database.close()
+    store.database.close()
     with pytest.raises(StoreError, match="closed"):
         store.runs()

@@ -24,6 +24,7 @@ from tests.unit.zips import (
     WHEN,
     arrays_of,
     exported,
+    of_run,
     refused,
     rezip,
     trained,
@@ -54,9 +55,7 @@ def test_round_trip_is_the_same_run_bit_for_bit(run):
     if "zero" in run:
         rows["kl"][0], rows["objective"][1], rows["mmd_squared"][2] = -0.0, 5e-324, -1.7976931348623157e308
     versions = {"qhn_core": "0.1.0", "numpy": "2.0.0"}
-    data = export_zip(
-        config, rows, state, name="λ = 1", versions=versions, created=WHEN, updated=WHEN, seconds=2.5
-    )
+    data = export_zip(of_run(config, state, rows, name="λ = 1", versions=versions, seconds=2.5))
     back = import_zip(data)
     assert back.config == config
     assert back.config.hash == config.hash
@@ -66,17 +65,7 @@ def test_round_trip_is_the_same_run_bit_for_bit(run):
     assert list(back.rows) == list(HISTORY_COLUMNS)
     assert (back.name, back.versions, back.created, back.updated) == ("λ = 1", versions, WHEN, WHEN)
     assert (back.seconds, back.imported) == (2.5, True)
-    again = export_zip(
-        back.config,
-        back.rows,
-        back.state,
-        back.name,
-        back.versions,
-        back.created,
-        back.updated,
-        back.seconds,
-    )
-    assert again == data
+    assert export_zip(back) == data
 
 
 @pytest.mark.parametrize(
@@ -102,7 +91,7 @@ def test_an_imported_run_goes_on_as_if_it_had_stayed():
 
 def test_a_table_of_a_finished_run_can_be_exported():
     result = train(CONFIG)
-    back = import_zip(export_zip(CONFIG, result.history, result.state))
+    back = import_zip(export_zip(of_run(CONFIG, result.state, dict(result.history))))
     assert bits(dict(back.result().history)) == bits(dict(result.history))
     assert set(back.versions) == {"qhn_core", "cirq", "qsimcirq", "numpy", "python"}
 
@@ -112,9 +101,9 @@ def test_a_seed_that_diverged_has_fewer_rows():
     kept = (rows["seed"] != 1) | (rows["epoch"] < 3)
     fewer = {name: values[kept] for name, values in rows.items()}
     diverged = replace(state, diverged_at=np.array([0, 3]))
-    assert bits(import_zip(export_zip(CONFIG, fewer, diverged)).rows) == bits(fewer)
+    assert bits(import_zip(export_zip(of_run(CONFIG, diverged, fewer))).rows) == bits(fewer)
     with pytest.raises(ValueError, match="8 rows; the state needs 6"):
-        export_zip(CONFIG, rows, diverged)
+        export_zip(of_run(CONFIG, diverged, rows))
 
 
 def test_other_programs_can_read_all_of_it():
@@ -157,11 +146,13 @@ def test_mmd_is_undefined_for_one_shot_only():
 def test_export_refuses_what_import_would():
     state, rows = trained()
     with pytest.raises(ValueError, match=r"state\.npz: gradient: found nan"):
-        export_zip(CONFIG, rows, replace(state, gradient=state.gradient * np.nan))
+        export_zip(of_run(CONFIG, replace(state, gradient=state.gradient * np.nan), rows))
     with pytest.raises(ValueError, match="4 rows; the state needs 8"):
-        export_zip(CONFIG, {name: values[:4] for name, values in rows.items()}, state)
+        export_zip(of_run(CONFIG, state, {name: values[:4] for name, values in rows.items()}))
     with pytest.raises(ValueError, match="printable"):
-        export_zip(CONFIG, rows, state, name="\0")
+        export_zip(of_run(CONFIG, state, rows, name="\0"))
+    with pytest.raises(ValueError, match="has not started yet"):
+        export_zip(of_run(CONFIG, None, {}))
 
 
 def test_save_run_writes_files_for_everybody(tmp_path):

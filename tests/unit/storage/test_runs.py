@@ -164,7 +164,8 @@ def test_seconds_count_from_the_first_checkpoint_unless_given(store):
     steps = path_of(CONFIG, [1, 1])
     save(store, steps[:1])
     earlier = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    store._db.execute("UPDATE runs SET created = ?", (earlier,))
+    with store.database.writing() as db:
+        db.execute("UPDATE runs SET created = ?", (earlier,))
     save(store, steps[1:])
     assert store.runs()[0].seconds == pytest.approx(86400, abs=SECONDS)
 
@@ -245,3 +246,49 @@ def test_runs_of_a_dead_server_become_interrupted(tmp_path):
         assert [r.status for r in store.runs()][::-1] == ["interrupted"] * 3 + statuses[3:]
         assert store.load("was running").state.epoch == 2
         assert store.mark_interrupted() == []
+
+
+DAMAGE = {
+    "config that is no JSON": "config = '{'",
+    "config that is no object": "config = '[]'",
+    "config that is no text": "config = 1",
+    "versions": "versions = 'x'",
+    "time": "created = 'yesterday'",
+    "time that is no text": "updated = x'00ff'",
+    "seconds": "seconds = 'long'",
+    "bytes that are no text": "config = CAST(x'7b22ff22' AS TEXT)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_row_is_named_and_hides_no_other_run(tmp_path, store, damage):
+    steps, said = path_of(CONFIG, [12]), []
+    for run_id in ("before", "damaged", "after"):
+        save(store, steps, run_id, status="done")
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as db, db:
+        db.execute(f"UPDATE runs SET {damage} WHERE id = 'damaged'")
+    assert [run.id for run in store.runs(said.append)] == ["after", "before"]
+    [message] = said
+    assert "Run damaged is left out" in message
+    assert str(tmp_path / "runs.sqlite3") in message
+    assert store.find_finished(CONFIG) == "after"
+    with pytest.raises(StoreError, match=r"run damaged.*cannot be read"):
+        store.load("damaged")
+    for run_id in ("after", "damaged"):
+        assert store.delete(run_id)
+    assert store.find_finished(CONFIG) == "before"
+    assert [run.id for run in store.runs(pytest.fail)] == ["before"]
+
+
+def test_a_name_with_a_damaged_byte_is_still_a_name(tmp_path, store):
+    save(store, path_of(CONFIG, [2]))
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as db, db:
+        db.execute("UPDATE runs SET name = CAST(x'61ff62' AS TEXT)")
+    assert store.runs(pytest.fail)[0].name == store.load("run").name == "a\ufffdb"
+
+
+def test_a_run_whose_versions_are_damaged_is_not_found_by_its_config(tmp_path, store):
+    save(store, path_of(CONFIG, [12]), status="done")
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as db, db:
+        db.execute("UPDATE runs SET versions = '[]'")
+    assert store.find_finished(CONFIG) is None

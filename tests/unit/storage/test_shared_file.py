@@ -22,28 +22,28 @@ from tests.unit.stored import CONFIG, ask, bits, path_of, save
 
 def test_a_folder_has_one_server_until_its_store_is_closed(tmp_path):
     with RunStore(tmp_path) as first, RunStore(tmp_path) as second:
-        assert first.claim()
-        assert not second.claim()
+        assert first.database.claim()
+        assert not second.database.claim()
         save(second, path_of(CONFIG, [2]))  # both may write
-        first.close()
-        assert second.claim()
+        first.database.close()
+        assert second.database.claim()
     with RunStore(tmp_path) as third:
-        assert third.claim()
+        assert third.database.claim()
 
 
 def test_a_killed_server_leaves_its_folder_to_the_next(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from qhn_core.storage.runs import RunStore; "
-        "store = RunStore(Path(sys.argv[1])); print(store.claim(), flush=True); sys.stdin.read()"
+        "store = RunStore(Path(sys.argv[1])); print(store.database.claim(), flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, tmp_path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout.readline() == "True\n"
         with RunStore(tmp_path) as store:
-            assert not store.claim()
+            assert not store.database.claim()
             server.kill()
             server.wait()
-            assert store.claim()
+            assert store.database.claim()
 
 
 def test_threads_share_a_store(store, whole):
@@ -106,7 +106,7 @@ def test_opening_waits_for_a_program_that_writes_a_new_file(tmp_path, monkeypatc
 def test_a_reader_sees_whole_checkpoints_while_another_program_writes(tmp_path, store):
     save(store, path_of(CONFIG, [2]))
     with RunStore(tmp_path) as other:
-        with other._transaction() as db:
+        with other.database.writing() as db:
             db.execute("UPDATE runs SET status = 'half'")
             db.execute("DELETE FROM states")
             assert store.load("run").status == "running"

@@ -76,5 +76,5 @@ def test_the_scan_file_is_the_same(old_store):
     names = (*PointTerms.FIELDS, "axis", "done", "angles")
     assert sha256({name: getattr(scan, name) for name in names}) == EXPECTED["scan"]["grids"]
     if scan.key == EXPECTED["scan"]["key"]:  # a scan of another version is not gone on from
-        stored = old_store.load_scan(scan.key)
+        stored = old_store.scans.load(scan.key)
         assert sha256({name: getattr(stored, name) for name in names}) == EXPECTED["scan"]["grids"]

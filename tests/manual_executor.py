@@ -1,0 +1,145 @@
+"""Workers that work, die and see time pass when the test says so: nothing in these tests is timed."""
+
+import threading
+from collections import deque
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+
+from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.workers import Workers
+from tests import SECONDS
+
+MOST_TASKS = 2000
+"""No test needs so many."""
+
+
+class ManualClock(Clock):
+    """A clock that stands still until the test moves it."""
+
+    def __init__(self):
+        self.time = 0.0
+        self.asked = self.answered = 0
+        self.changed = None
+        self.started = threading.Event()
+
+    def now(self):
+        return self.time
+
+    def wait(self, changed, seconds):
+        """The scheduler has nothing to do at this time: tell whoever waits for that."""
+        self.changed, self.answered = changed, self.asked
+        self.started.set()
+        changed.notify_all()
+        changed.wait()
+
+    def advance(self, seconds):
+        """Let so much time pass, and wait until the scheduler has done all that is then due."""
+        self.settle()
+        self.time += seconds
+        self.settle()
+
+    def settle(self):
+        """Wait until the scheduler has done all that is due."""
+        assert self.started.wait(SECONDS), "the scheduler never comes to rest"
+        with self.changed:
+            self.asked += 1
+            asked = self.asked
+            self.changed.notify_all()
+            assert self.changed.wait_for(lambda: self.answered >= asked, SECONDS), "it rests no more"
+
+
+class Task:
+    """A task that a worker has: it is in flight until it is finished or lost."""
+
+    def __init__(self, function, arguments):
+        self.future = Future()
+        self.function, self.arguments = function, arguments
+        self.config = arguments[0]
+
+    @property
+    def n_epochs(self):
+        return self.arguments[2]
+
+    def finish(self):
+        self.future.set_result(self.function(*self.arguments))
+
+    def fail(self, error):
+        self.future.set_exception(error)
+
+    def lose(self):
+        """The worker dies in the middle of the task."""
+        self.fail(BrokenProcessPool("a worker died"))
+
+
+class Pool(Executor):
+    """What a service takes for its worker processes."""
+
+    def __init__(self):
+        self.tasks = deque()
+        self.broken = False
+
+    def submit(self, function, *arguments):
+        if self.broken:
+            raise BrokenProcessPool("a worker died")
+        self.tasks.append(Task(function, arguments))
+        return self.tasks[-1].future
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        for task in self.tasks:
+            task.future.cancel()
+
+
+class ManualExecutor:
+    """Workers of one service, and its clock."""
+
+    def __init__(self):
+        self.clock = ManualClock()
+        self.pools = []
+        self.ran = []
+        """The config of each task that was worked off, in order."""
+
+    def make(self):
+        self.pools.append(Pool())
+        return self.pools[-1]
+
+    def workers(self, count=1):
+        return Workers(self.make, count)
+
+    @property
+    def tasks(self):
+        """The tasks that were handed out and are not done."""
+        return self.pools[-1].tasks
+
+    def next_task(self):
+        """The next task that the service hands out."""
+        self.clock.settle()
+        assert self.tasks, "the service wants nothing done"
+        return self.tasks.popleft()
+
+    def work(self):
+        """Run the next task; False where the service wants nothing done."""
+        self.clock.settle()
+        if not self.tasks:
+            return False
+        self.work_one()
+        self.clock.settle()
+        return True
+
+    def work_one(self):
+        """Run the next task that was handed out already."""
+        assert len(self.ran) < MOST_TASKS, "the work does not end"
+        task = self.tasks.popleft()
+        self.ran.append(task.config)
+        task.finish()
+
+    def work_off(self):
+        """Run tasks until the service wants nothing done."""
+        while self.work():
+            pass
+
+    def kill(self):
+        """All tasks in flight are lost, as by SIGKILL, and the pool takes no more."""
+        pool = self.pools[-1]
+        pool.broken = True
+        while pool.tasks:
+            pool.tasks.popleft().lose()
