@@ -139,6 +139,11 @@ class RunConfig(_Config):
         return self.n_qubits / 4 if self.bandwidth is None else self.bandwidth
 
     @property
+    def likelihood_divisor(self) -> int:
+        """What the log-likelihood of all training points is divided by: 1, or their number for the mean."""
+        return 1 if self.likelihood == "sum" else 2 * self.n_train_per_class
+
+    @property
     def angle_shape(self) -> tuple[int, int, int]:
         """(n_layers, 2, n_qubits)."""
         return (self.n_layers, 2, self.n_qubits)

@@ -8,10 +8,14 @@ from qhn_core.bits import Bits, Float
 from qhn_core.kernels import transforms as kernels
 
 
+def safe_log(probabilities: Float) -> Float:
+    """log q of any shape, in nats; where q is 0, a large negative number, so that 0 log 0 = 0."""
+    return np.log(np.maximum(probabilities, np.finfo(float).tiny))
+
+
 def entropy(probabilities: Float) -> Float:
     """Shannon entropy (B,) in nats of distributions (B, 2**n)."""
-    logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # 0 log 0 = 0
-    return -kernels.row_dots(probabilities, logs)
+    return -kernels.row_dots(probabilities, safe_log(probabilities))
 
 
 def kl_to_uniform(probabilities: Float) -> Float:
@@ -30,7 +34,7 @@ def kernel_at_one(bandwidth: float) -> float:
     0.9216
     """
     if not (math.isfinite(bandwidth) and bandwidth > 0):
-        raise ValueError(f"bandwidth={bandwidth}: needed is a finite number above 0")
+        raise ValueError(f"bandwidth={bandwidth}: must be a finite number above 0")
     return math.exp(-(1 / bandwidth) / bandwidth)
 
 
@@ -56,7 +60,7 @@ def correlator_weights(n_bits: int, bandwidth: float) -> Float:
 
 
 def mmd_squared_unbiased(x_bits: Bits, y_bits: Bits, bandwidth: float) -> float:
-    """Eq. (21): the unbiased MMD² estimate from samples x (n, n_bits) and y (m, n_bits).
+    """Estimate MMD² without bias, eq. (21), from samples x (n, n_bits) and y (m, n_bits).
 
     Raises ValueError where a set has fewer than 2 samples.
 
@@ -66,9 +70,11 @@ def mmd_squared_unbiased(x_bits: Bits, y_bits: Bits, bandwidth: float) -> float:
     """
     for name, bits in (("x_bits", x_bits), ("y_bits", y_bits)):
         if bits.ndim != 2 or len(bits) < 2:
-            raise ValueError(f"{name} has shape {bits.shape}; needed are at least 2 rows of bits")
+            raise ValueError(f"{name} has shape {bits.shape}; it must have at least 2 rows of bits")
     if x_bits.shape[1] != y_bits.shape[1]:
-        raise ValueError(f"x_bits has {x_bits.shape[1]} bits and y_bits {y_bits.shape[1]}; needed: equal")
+        raise ValueError(
+            f"x_bits has {x_bits.shape[1]} bits and y_bits {y_bits.shape[1]}; both must have as many"
+        )
     table = kernel_table(x_bits.shape[1], bandwidth)
 
     def kernel_sum(a: Bits, b: Bits) -> float:
@@ -113,5 +119,4 @@ def correlator_spectrum(probabilities: Float) -> Float:
     """
     correlators = np.array(probabilities, dtype=np.float64, order="C")
     kernels.apply_bitwise(correlators, 1.0, 1.0, 1.0, -1.0)
-    spectrum: Float = kernels.squares_by_order(correlators)
-    return spectrum
+    return kernels.squares_by_order(correlators)

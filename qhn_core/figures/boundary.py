@@ -6,15 +6,13 @@ import numpy as np
 
 from qhn_core.bits import Float
 from qhn_core.figures.style import CLASS_COLORS, Figure, Trace
-from qhn_core.model.scores import SampledScores, ScoreTable
+from qhn_core.model.scores import NetworkScores
 
 PREDICTION_SCALE = [[0.0, CLASS_COLORS[0]], [0.5, "#F7F7F5"], [1.0, CLASS_COLORS[1]]]
 UNCERTAINTY_SCALE = [[0.0, "#F7F7F5"], [1.0, "#5B3A8E"]]
 
 
-def boundary_figure(
-    problem: ScoreTable | SampledScores, axes: tuple[Float, Float], surfaces: list[Float]
-) -> Figure:
+def boundary_figure(problem: NetworkScores, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
     """Predictions over the plane under the test points.
 
     surfaces: mean and standard deviation of P(class 1) over the sampled networks, and P(class 1)

@@ -15,11 +15,11 @@ from qhn_core.figures.style import (
     band,
     line_trace,
 )
-from qhn_core.model.scores import SampledScores, ScoreTable
+from qhn_core.model.scores import NetworkScores
 from qhn_core.objectives.terms import upper_bound
 
 
-def objective_figure(config: RunConfig, problem: ScoreTable | SampledScores, stats: Stats) -> Figure:
+def objective_figure(config: RunConfig, problem: NetworkScores, stats: Stats) -> Figure:
     """The objective, its exact value and its parts against epochs; `stats` from `over_seeds`.
 
     The dashed reference is what no distribution exceeds (`upper_bound`). Without tables neither that
@@ -38,11 +38,11 @@ def objective_figure(config: RunConfig, problem: ScoreTable | SampledScores, sta
         right = None
     data += band(stats, "objective", name, color)
     layout = _layout(config, f"{name}, nats", right)
-    if isinstance(problem, SampledScores):
+    if problem.table is None:
         return {"data": data, "layout": layout}
     exact = stats["exact_objective_mean"].tolist()
     data.append(line_trace(x, exact, f"{name}, exact", color, dash="dot", width=1.5))
-    level, label = upper_bound(config, problem)
+    level, label = upper_bound(config, problem.table)
     layout["shapes"] = [
         {
             "type": "line",

@@ -13,7 +13,7 @@ from qhn_core.figures.histogram import BITSTRINGS_SHOWN, bars_figure
 from qhn_core.figures.style import Figure
 from qhn_core.model.network import BinaryNetwork
 from qhn_core.model.predictions import plot_axes, predictions
-from qhn_core.model.scores import SampledScores
+from qhn_core.model.scores import NetworkScores
 
 ROWS, COLUMNS = 3, 14
 """Most rows and columns of test images, of each class."""
@@ -35,7 +35,7 @@ class Measured:
     """(L, 2, n)."""
 
 
-def prediction_axes(problem: SampledScores) -> tuple[Float, Float]:
+def prediction_axes(problem: NetworkScores) -> tuple[Float, Float]:
     """Where predictions are drawn: on a grid in the plane, or (column, row) of the test images."""
     if problem.network.n_inputs == 2:
         return plot_axes(problem)
@@ -43,7 +43,7 @@ def prediction_axes(problem: SampledScores) -> tuple[Float, Float]:
     return np.arange(columns, dtype=float), np.arange(2 * rows, dtype=float)
 
 
-def prediction_surfaces(problem: SampledScores, measured: Measured) -> list[Float]:
+def prediction_surfaces(problem: NetworkScores, measured: Measured) -> list[Float]:
     """Mean, standard deviation and the most probable network's P(class 1) on `prediction_axes`."""
     axes = prediction_axes(problem)
     if problem.network.n_inputs == 2:
@@ -56,7 +56,7 @@ def prediction_surfaces(problem: SampledScores, measured: Measured) -> list[Floa
     return [view.reshape(len(axes[1]), len(axes[0])) for view in views]
 
 
-def predictions_figure(problem: SampledScores, measured: Measured) -> Figure:
+def predictions_figure(problem: NetworkScores, measured: Measured) -> Figure:
     """The decision boundary where data lie in a plane; else the test images on their predictions."""
     axes, surfaces = prediction_axes(problem), prediction_surfaces(problem, measured)
     if problem.network.n_inputs == 2:
@@ -64,14 +64,14 @@ def predictions_figure(problem: SampledScores, measured: Measured) -> Figure:
     return images_figure(problem, axes, surfaces)
 
 
-def _tiles(problem: SampledScores) -> tuple[int, int]:
+def _tiles(problem: NetworkScores) -> tuple[int, int]:
     """Rows and columns of test images that are shown of each class: full rows only."""
     each = int(np.bincount(problem.dataset.y_test).min())
     columns = min(COLUMNS, each)
     return min(ROWS, each // columns), columns
 
 
-def shown_images(problem: SampledScores) -> Index:
+def shown_images(problem: NetworkScores) -> Index:
     """Test points in the order of their tiles: row by row, those of class 0 first."""
     rows, columns = _tiles(problem)
     return np.concatenate(
@@ -79,7 +79,7 @@ def shown_images(problem: SampledScores) -> Index:
     )
 
 
-def images_figure(problem: SampledScores, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
+def images_figure(problem: NetworkScores, axes: tuple[Float, Float], surfaces: list[Float]) -> Figure:
     """Test images in dark ink, each on the colour of its prediction; class 0 above, class 1 below.
 
     A frame without ink lets the colour be seen around every image.
@@ -129,7 +129,7 @@ def images_figure(problem: SampledScores, axes: tuple[Float, Float], surfaces: l
     return {"data": data, "layout": {**layout, "meta": {"title": "Test images"}}}
 
 
-def networks_figure(problem: SampledScores, measured: Measured) -> Figure:
+def networks_figure(problem: NetworkScores, measured: Measured) -> Figure:
     """The most frequent sampled networks beside their exact probabilities, as `histogram_figure`."""
     bits, counts = np.unique(measured.bits, axis=0, return_counts=True)
     exact = product_probability(measured.angles, bits)
@@ -150,7 +150,7 @@ def network_name(bits: Bits) -> str:
     return text if len(text) <= MOST_NAMED else f"#{hashlib.sha256(text.encode()).hexdigest()[:7]}"
 
 
-def network_texts(problem: SampledScores, names: list[str], bits: Bits) -> list[str]:
+def network_texts(problem: NetworkScores, names: list[str], bits: Bits) -> list[str]:
     """Networks (B, n) in words, for a hover: bits, activation and scores."""
     network: BinaryNetwork = problem.network
     data = problem.dataset

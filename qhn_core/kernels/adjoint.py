@@ -240,12 +240,12 @@ def adjoint_gradient(angles, state, observable):
 def _write_first_layers(gradient, angles, bra):
     """Gradients of layers 1 and 2, angles (2, 2, n): the ket after them is a product of groups."""
     starts = group_starts(2, angles.shape[2])
-    factors = np.zeros((starts.size - 1, 4), dtype=np.complex128)
+    groups = np.zeros((starts.size - 1, 4), dtype=np.complex128)
     for g in range(starts.size - 1):
         amplitudes = group_amplitudes(angles, starts[g], starts[g + 1])
         for i in range(amplitudes.size):
-            factors[g, i] = amplitudes[i]
-    duals = group_duals(bra, factors, starts)
+            groups[g, i] = amplitudes[i]
+    duals = group_duals(bra, groups, starts)
     for g in range(starts.size - 1):
         width = 1 << (starts[g + 1] - starts[g])
         add_slopes(angles, starts[g], starts[g + 1], duals[g, :width], gradient)

@@ -120,10 +120,11 @@ def _log_likelihood(logits, signs, terms, factors):
 
 
 @njit(cache=True, nogil=True)
-def score_networks(words, columns, signs, n_hidden):
-    """(log-likelihood summed over the points, share of points told right), each (B,), of words (W, B).
+def score_networks(words, columns, signs, n_hidden, tie):
+    """(log-likelihood summed over the points, share of points classified right), each (B,): words (W, B).
 
-    columns (n_inputs, points): the points; signs (points,): 1.0 for label 1 and -1.0 for label 0.
+    columns (n_inputs, points): the points; signs (points,): 1.0 for label 1 and -1.0 for label 0;
+    tie: logits up to it are class 0, see `BinaryNetwork.tie`.
     """
     n_networks, points = words.shape[1], columns.shape[1]
     likelihood, accuracy = np.empty(n_networks), np.empty(n_networks)
@@ -133,6 +134,6 @@ def score_networks(words, columns, signs, n_hidden):
         likelihood[network] = _log_likelihood(logits, signs, hidden, factors)
         right = 0
         for p in range(points):
-            right += (logits[p] > 0.0) == (signs[p] > 0.0)
+            right += (logits[p] > tie) == (signs[p] > 0.0)
         accuracy[network] = right / points
     return likelihood, accuracy

@@ -18,7 +18,7 @@ from qhn_core.figures.sampled_networks import (
 from qhn_core.figures.style import Figure
 from qhn_core.jobs.job import Job
 from qhn_core.model.predictions import decision_surfaces, plot_axes
-from qhn_core.model.scores import NetworkScores, SampledScores, ScoreTable
+from qhn_core.model.scores import NetworkScores, ScoreTable
 from qhn_core.training.state import TrainingState
 
 VIEW_SAMPLES = 200
@@ -27,7 +27,7 @@ VIEW_SAMPLES = 200
 
 def pictures(job: Job, problem: NetworkScores, seed: int | None) -> dict[str, Figure]:
     """The decision boundary and the histogram of a seed, or of the best so far."""
-    if isinstance(problem, SampledScores):
+    if problem.table is None:
         measured = _measured(job, seed)
         return {
             "boundary": predictions_figure(problem, measured),
@@ -36,19 +36,19 @@ def pictures(job: Job, problem: NetworkScores, seed: int | None) -> dict[str, Fi
     samples, exact = _distribution(job, seed)
     axes = plot_axes(problem)
     return {
-        "boundary": boundary_figure(problem, axes, _surfaces(problem, axes, samples, exact)),
-        "histogram": histogram_figure(problem, samples, exact),
+        "boundary": boundary_figure(problem, axes, _surfaces(problem.table, axes, samples, exact)),
+        "histogram": histogram_figure(problem.table, samples, exact),
     }
 
 
 def picture_changes(job: Job, problem: NetworkScores, seed: int | None) -> tuple[list[Float], list[Any]]:
     """(predictions, traces of the histogram): what of the pictures moves."""
-    if isinstance(problem, SampledScores):
+    if problem.table is None:
         measured = _measured(job, seed)
         return prediction_surfaces(problem, measured), networks_figure(problem, measured)["data"]
     samples, exact = _distribution(job, seed)
-    surfaces = _surfaces(problem, plot_axes(problem), samples, exact)
-    return surfaces, histogram_figure(problem, samples, exact)["data"]
+    surfaces = _surfaces(problem.table, plot_axes(problem), samples, exact)
+    return surfaces, histogram_figure(problem.table, samples, exact)["data"]
 
 
 def _measured(job: Job, seed: int | None) -> Measured:

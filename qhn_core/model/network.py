@@ -26,7 +26,7 @@ class BinaryNetwork:
     def __post_init__(self) -> None:
         for field in ("n_inputs", "n_hidden"):
             if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)}: needed is a whole number, 1 or more")
+                raise ValueError(f"{field}={getattr(self, field)}: must be a whole number, 1 or more")
 
     @property
     def n_bits(self) -> int:
@@ -37,7 +37,7 @@ class BinaryNetwork:
         """W1 (..., n_inputs, n_hidden), W2 (..., n_hidden), b2 (...,), b1 (..., n_hidden) in {-1, +1}."""
         if bits.shape[-1] != self.n_bits:
             raise ValueError(f"bits has {bits.shape[-1]} columns; this network needs {self.n_bits}")
-        w: Float = 2.0 * bits[..., :-1].astype(np.float64) - 1.0
+        w = 2.0 * bits[..., :-1].astype(np.float64) - 1.0
         d, h = self.n_inputs, self.n_hidden
         w1 = w[..., : d * h].reshape(*bits.shape[:-1], d, h)
         return w1, w[..., d * h : d * h + h], w[..., d * h + h], w[..., d * h + h + 1 :]
@@ -69,8 +69,21 @@ class BinaryNetwork:
         sigmoid = bits[:, -1] == 1
         active = np.maximum(hidden, 0.0)
         active[sigmoid] = expit(hidden[sigmoid])
-        logits: Float = np.matmul(active, w2[:, :, None])[..., 0] + b2[:, None]
-        return logits
+        return np.matmul(active, w2[:, :, None])[..., 0] + b2[:, None]
+
+    def tie(self, x: Float) -> float:
+        """How far rounding can lift a logit above 0 where it is exactly 0, at points x (n, n_inputs).
+
+        Some networks do not decide: two sigmoids of opposite weights add up to 1, and b2 takes it away.
+        Their logits are 0 everywhere but for rounding. A logit up to this bound counts as 0, which is
+        class 0, so that the accuracy of such a network does not depend on rounding.
+
+        >>> BinaryNetwork().tie(np.array([[1.0, -1.0]])) < 1e-13
+        True
+        """
+        largest = self.n_hidden * (1 + np.abs(x).sum(axis=1).max()) + 1  # of all sums on the way
+        terms = self.n_inputs + self.n_hidden + 2
+        return float(terms * np.finfo(float).eps * largest)
 
     def log_likelihood(self, bits: Bits, x: Float, y: Index) -> Float:
         """Bernoulli log-likelihood (B,) in nats, summed over the points; stable for any logit.
@@ -85,5 +98,4 @@ class BinaryNetwork:
 
 def log_probabilities(logits: Float, y: Index) -> Float:
     """log p(y | logit) (..., n) in nats for labels y (n,)."""
-    out: Float = -np.logaddexp(0.0, np.where(y == 1, -logits, logits))
-    return out
+    return -np.logaddexp(0.0, np.where(y == 1, -logits, logits))

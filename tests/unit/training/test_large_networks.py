@@ -44,7 +44,7 @@ def test_scores_are_those_of_plain_python(n_inputs, n_hidden, points):
     x, y = 3 * rng.standard_normal((points, n_inputs)), rng.integers(2, size=points)
     bits = rng.integers(0, 2, size=(6, n_bits), dtype=np.uint8)
     likelihood, accuracy = networks.score_networks(
-        bits_to_words(bits), np.ascontiguousarray(x.T), 2.0 * y - 1.0, n_hidden
+        bits_to_words(bits), np.ascontiguousarray(x.T), 2.0 * y - 1.0, n_hidden, 0.0
     )
     for b, ll, share in zip(bits, likelihood, accuracy, strict=True):
         logits = np.array([oracles.logit(b, point, n_hidden) for point in x])
