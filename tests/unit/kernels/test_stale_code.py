@@ -1,5 +1,6 @@
 """Compiled kernels on disk are used as long as no kernel's source changes, and no longer."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import qhn_core
+from qhn_core.kernels import forget_stale_code, states
 
 PACKAGE = Path(qhn_core.__file__).parent
 WORDS_OF_63_BITS = """
@@ -60,3 +62,19 @@ def test_a_file_that_the_digest_misses_leaves_the_old_answer(tmp_path):
     assert words_of_63_bits(tmp_path) == 1
     replace_in(kernels / "hamming.py", "WORD_BITS = 63", "WORD_BITS = 62")
     assert words_of_63_bits(tmp_path) == 1
+
+
+def test_compiled_code_of_other_sources_is_deleted(tmp_path):
+    code = [tmp_path / "states.evolve-1.py311.nbi", tmp_path / "states.evolve-1.py311.1.nbc"]
+    for found, kept in (("first", False), ("first", True), ("second", False)):
+        for path in code:
+            path.touch()
+        forget_stale_code(tmp_path, found)
+        assert [path.exists() for path in code] == [kept, kept]
+
+
+def test_the_kernels_code_is_that_of_their_sources_now():
+    folder = Path(states.evolve.stats.cache_path)
+    sources = sorted(Path(states.__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    assert (folder / "kernels.sha256").read_text() == digest
