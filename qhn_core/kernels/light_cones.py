@@ -1,14 +1,14 @@
 """Samples of all shifted circuits of a seed, from one state.
 
-A shift of an angle of layer k reaches, at the end, only the qubits in its light cone: one for the
-last layer, two for the one before, four for the one before that. On the rest of the qubits the
-distribution stays what it was, since nothing that is done to some qubits can be seen on the others.
-So a shot of a shifted circuit is a shot of the unshifted one whose qubits in the cone are measured
-again: their few amplitudes, given the other bits, are turned by a small matrix, and squared.
+A shift of an angle of layer k reaches only the qubits in its light cone: one qubit for the last
+layer, two for the layer before, four for the layer before that. The other qubits keep their
+distribution, because an operation on some qubits cannot be seen on the others alone. So a shot of a
+shifted circuit is a new shot of the unshifted circuit, whose qubits in the cone are measured again:
+their few amplitudes, given the other bits, are turned by a small matrix, and squared.
 
-Each shifted circuit's shots have its own distribution, exactly. But those of different circuits share
-the bits outside the cones, so they are not independent of one another, as on a device they would be,
-and the noise of the difference of two shifts is another. Up to two layers (`kernels.shots`) they are.
+The shifted circuits share the state, not the shots: each circuit draws its own random numbers for both
+parts. So its shots follow its own distribution, exactly, and the shots of different circuits are
+independent, as on a device and as up to two layers (`kernels.group_samples`).
 
 The matrix is (1 - i G) / sqrt(2) for a shift of +pi/2, and (1 + i G) / sqrt(2) for -pi/2, where G is
 the shifted gate's generator carried to the end of the circuit.
