@@ -162,3 +162,15 @@ def test_no_distribution_exceeds_the_bound_and_the_best_one_reaches_it(
 )
 def test_a_bound_is_called_what_it_is(change, name):
     assert upper_bound(exact(**change), score_table(exact()))[1] == name
+
+
+@pytest.mark.parametrize("strength", [1e3, 1e12, 1e15, 1e20, 1e300])
+def test_the_bound_of_a_large_lambda_keeps_its_digits(strength, scores):
+    """At λ beyond all likelihoods the best q is uniform: E[ll] + Var[ll] / (2 λ) + O(1 / λ²)."""
+    level, _ = upper_bound(exact(objective="elbo", regularization=strength), score_table(exact()))
+    expansion = scores.mean() + scores.var() / (2 * strength)
+    assert level == pytest.approx(expansion, rel=1e-12 + 1e5 / strength / strength)
+    if strength >= 1e12:
+        uniform = np.full((1, 1, 2, 6), np.pi / 2)
+        reached = objective_value(exact(objective="elbo", regularization=0.0), uniform)[0]  # its KL is 0
+        assert level >= reached - 1e-12 * abs(reached)
