@@ -1,8 +1,8 @@
 """Means of tables of 2**n numbers over products of groups, and their slopes.
 
 A table is a matrix between the product of the first half of the groups and that of the second, so a
-mean is a matrix between two vectors: some 2**n multiplications, of which as many circuits as fit a
-cache are served at once. No sum depends on which circuits share its batch.
+mean is a matrix between two vectors: about 2**n multiplications. As many circuits as fit into a cache
+are computed at once. No sum depends on which circuits share its batch.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from qhn_core.kernels.groups import half_product, half_slopes, middle
 from qhn_core.kernels.states import entangled_copy
 
 AT_ONCE = 32
-"""Circuits: the vectors of 14 qubits fill the first-level cache."""
+"""Circuits computed at once: with 14 qubits, their vectors fill the first-level cache."""
 
 
 @njit(cache=True, nogil=True)

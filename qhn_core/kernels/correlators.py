@@ -34,7 +34,7 @@ def _squares(groups, starts):
 
 @njit(cache=True, nogil=True)
 def _links(starts, first):
-    """For each qubit: the group that ends with it, or -1; is it the target of a CX; has it no CX at all."""
+    """For each qubit: the group that ends with it, or -1; is it a CX's target; is it in no CX."""
     n_qubits = starts[-1]
     ends = np.full(n_qubits, -1)
     for g in range(starts.size - 1):
@@ -51,7 +51,7 @@ def _links(starts, first):
 def _step(squares, starts, links, j, c, r):
     """The 2 x 2 matrix that takes the sums over the strings of qubits up to j - 1 to those up to j.
 
-    Of the first qubit only the first row counts.
+    For the first qubit only the first row is used.
     """
     ends, target, free = links
     out = np.ones((2, 2))
@@ -76,7 +76,7 @@ def _step(squares, starts, links, j, c, r):
 def chain_mmd(groups, starts, first, c, r):
     """MMD² (S,) of circuits, groups (S, groups, 4), whose last CX gates are on (first, first + 1), ...
 
-    The string 1 is kept apart, so that nothing cancels where MMD² is small.
+    The string of ones only is kept apart, so that nothing cancels where MMD² is small.
     """
     links = _links(starts, first)
     out = np.empty(len(groups))
@@ -98,7 +98,7 @@ def chain_mmd(groups, starts, first, c, r):
 
 @njit(cache=True, nogil=True)
 def chain_mmd_slopes(groups, starts, first, c, r):
-    """dMMD²/dq (S, groups, 4) by the groups' probabilities; arguments as above."""
+    """dMMD²/dq (S, groups, 4) by the groups' probabilities; arguments as of `chain_mmd`."""
     n_qubits = starts[-1]
     links = _links(starts, first)
     out = np.zeros(groups.shape)

@@ -25,7 +25,7 @@ from qhn_core.kernels.sampling import cumulate, search
 from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities
 
 LARGEST_CONE = 6
-"""Qubits; a shift that reaches more is simulated from the start."""
+"""Qubits of a light cone; a circuit whose shift reaches more is simulated from the start."""
 
 
 @njit(cache=True, nogil=True)
@@ -44,7 +44,7 @@ def cone(layer, qubit, n_layers, n_qubits):
 
 @njit(cache=True, nogil=True)
 def _turn_rows(m, bit, u):
-    """u on one qubit of the rows of m: the qubit of value `bit` in the row's number."""
+    """Apply u to one qubit of the rows of m: the one whose bit in the row's number is `bit`."""
     for i in range(len(m)):
         if i & bit == 0:
             for j in range(len(m)):
@@ -95,7 +95,7 @@ def carried_generator(angles, layer, kind, qubit):
 
 @njit(cache=True, nogil=True)
 def _measure_again(state, generator, sign, shift, base, u, out):
-    """Measure the cone's qubits again: base (shots,) has their bits, worth 1 << shift and up, at 0."""
+    """Measure the cone's qubits again; base (shots,): bitstrings with 0 at their bits, `shift` and up."""
     size = len(generator)
     shots = base.size
     real = np.empty((size, shots))
@@ -140,7 +140,7 @@ def _search_all(cumulated, guide, total, u, out):
 
 @njit(cache=True, nogil=True)
 def state_samples(q, n_layers, key, epoch, shots):
-    """Measure one circuit, whose q (2**n,) before the last CX gates is given: words (1, shots)."""
+    """Measure one circuit, given its q (2**n,) before the last CX gates: words (1, shots)."""
     n_qubits = popcount(q.size - 1)
     out = np.empty((1, shots), dtype=np.int64)
     u = np.empty(shots)

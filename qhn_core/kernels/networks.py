@@ -1,7 +1,8 @@
-"""How well binary networks fit a data set, from their packed bits: nothing here needs a table.
+"""How well binary networks fit a data set, computed from their packed bits, without a table.
 
 Each network's numbers are added up in one fixed order, so they do not depend on which other networks
-are asked for. The exponential is our own, since numba calls the library's once a number.
+are in the batch. The exponential is written out here, because numba would call the library's for one
+number at a time.
 """
 
 import numpy as np
@@ -111,7 +112,7 @@ def _sum_and_log_product(terms, factors):
 
 @njit(cache=True, nogil=True)
 def _log_likelihood(logits, signs, terms, factors):
-    """Sum over points of log p(label), nats; terms and factors are memory to work in."""
+    """Sum over points of log p(label), nats; terms and factors (points,) are scratch arrays."""
     for p in range(logits.size):
         margin = logits[p] * signs[p]
         terms[p] = min(margin, 0.0)

@@ -7,7 +7,7 @@ from qhn_core.kernels.hamming import WORD_BITS
 from qhn_core.kernels.philox import fill_uniform
 
 BITS_PER_UNIFORM = 21
-"""A uniform number has 53 bits: after 21 decisions 32 are left for the last one. 3 groups make a word."""
+"""A uniform number has 53 bits: after 21 fair decisions 32 are left. Three such numbers make a word."""
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -38,8 +38,8 @@ def sample_product(ones, uniforms):
     """Invert the CDF of product distributions: one uniform number gives one bitstring.
 
     ones (C, n): probability that each bit is 1; uniforms (C, shots) in [0, 1).
-    Returns indices (C, shots), the same that a search in the cumulated 2**n probabilities finds,
-    in n steps and without forming them.
+    Returns indices (C, shots). A search in the 2**n cumulated probabilities finds the same indices; this
+    takes n steps, and computes none of them.
     """
     n_circuits, shots = uniforms.shape
     indices = np.zeros((n_circuits, shots), dtype=np.int64)
@@ -70,9 +70,9 @@ def _draw_linked_bit(ones, previous, u, bit):
 
 @njit(cache=True, nogil=True)
 def sample_chain(chain, first, key, epoch, stream, out):
-    """Measure one circuit whose bits, before CX(first, first + 1), ..., depend on the bit before at most.
+    """Measure one circuit whose bits, before CX(first, first + 1), ..., depend only on the bit before.
 
-    chain (n, 2): probability that each bit is 1, given the bit before; fills words out (W, shots).
+    chain (n, 2): probability that each bit is 1, given the bit before. Fills words out (W, shots).
     """
     shots = out.shape[1]
     u = np.empty(shots)
@@ -99,10 +99,10 @@ def sample_chain(chain, first, key, epoch, stream, out):
 
 @njit(cache=True, nogil=True)
 def cumulate(probabilities):
-    """(running sums (size,), guide (size,)) of unnormalised probabilities, for `search`.
+    """Compute (running sums (size,), guide (size,), total) of unnormalised probabilities, for `search`.
 
     guide[g] is the first index whose running sum exceeds g / size of the total, so that a search
-    starts next to its goal (Chen and Asau, 1974).
+    starts close to its result (Chen and Asau, 1974).
     """
     size = probabilities.size
     cumulated = np.empty(size)
@@ -113,7 +113,7 @@ def cumulate(probabilities):
         cumulated[i] = total
         if probabilities[i] > 0.0:
             last = i
-    cumulated[last:] = np.inf  # whatever the rounding, no impossible outcome is found
+    cumulated[last:] = np.inf  # so that no impossible outcome is found, whatever the rounding
     guide = np.empty(size, dtype=np.int64)
     i = 0
     for g in range(size):

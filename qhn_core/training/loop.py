@@ -161,7 +161,7 @@ class RunResult:
         return self.state.best_angles
 
     def summary(self) -> pd.DataFrame:
-        """Mean and standard deviation over seeds of BCE and accuracy; see `evaluation.summarize`."""
+        """Average BCE and accuracy over seeds, with the standard deviation; see `evaluation.summarize`."""
         return summarize(self.config, self.history, self.best_angles)
 
 
@@ -170,6 +170,7 @@ def train(config: RunConfig, progress: Callable[[TrainingState, Rows], None] | N
 
     progress(state, rows) is called after every few epochs with the state of all seeds so far and
     the new history rows; an exception that it raises stops the run.
+    Raises ValueError where a run needs tables that do not fit the memory, or a simulator that is missing.
 
     >>> result = train(RunConfig(epochs=3, n_seeds=2))
     >>> result.history.shape, result.best_angles.shape
