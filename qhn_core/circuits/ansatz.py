@@ -9,7 +9,7 @@ from qhn_core.kernels import states
 
 
 def cx_pairs(n_qubits: int, layer: int) -> list[tuple[int, int]]:
-    """(control, target) of the CX gates of layer `layer` (1-based); qubits are 0-based.
+    """List (control, target) of the CX gates of layer `layer` (1-based); qubits are 0-based.
 
     Eq. (8): m = 1 + (layer mod 2), step 2, m <= N - 1, with the paper's 1-based qubits.
 
@@ -46,7 +46,7 @@ def brickwork_circuit(n_qubits: int, n_layers: int) -> cirq.Circuit:
 
 
 def parameter_resolver(angles: Float) -> cirq.ParamResolver:
-    """The symbols of `brickwork_circuit` bound to angles (n_layers, 2, n_qubits), in radians."""
+    """Bind the symbols of `brickwork_circuit` to angles (n_layers, 2, n_qubits), in radians."""
     return cirq.ParamResolver(
         {f"theta_{a}_{j + 1}_{k + 1}": float(value) for (k, a, j), value in np.ndenumerate(angles)}
     )
@@ -69,7 +69,7 @@ def check_angles(angles: Float) -> Float:
 
 
 def bit_probabilities(first_layer: Float) -> Float:
-    """Probability that each qubit is 1 after the rotations of layer 1, before its CX: (..., n).
+    """Compute the probability that each qubit is 1 after the rotations of layer 1, before its CX: (..., n).
 
     RZ acts on |0> as a phase, so only the RY angles `first_layer[..., 0, :]` count.
     """
@@ -77,7 +77,7 @@ def bit_probabilities(first_layer: Float) -> Float:
 
 
 def entangle_indices(index: Index, n_qubits: int, layer: int) -> Index:
-    """Basis states `index` (any shape) after the CX gates of a layer (1-based), which undo themselves.
+    """Apply the CX gates of a layer (1-based) to basis states `index` (any shape); twice undoes it.
 
     >>> entangle_indices(np.arange(4), 2, layer=2)
     array([0, 1, 3, 2])
@@ -86,7 +86,7 @@ def entangle_indices(index: Index, n_qubits: int, layer: int) -> Index:
 
 
 def entangle_bits(bits: Bits, layer: int) -> Bits:
-    """The same for bitstrings (B, n) of any length.
+    """Apply the CX gates of a layer (1-based) to bitstrings (B, n) of any length.
 
     >>> entangle_bits(np.array([[1, 0, 1]], dtype=np.uint8), layer=2)
     array([[1, 1, 1]], dtype=uint8)
@@ -98,12 +98,12 @@ def entangle_bits(bits: Bits, layer: int) -> Bits:
 
 
 def product_probabilities(first_layer: Float) -> Float:
-    """Exact q (B, 2**n) of one layer, angles (B, 2, n): a product pushed through the CX gates."""
+    """Compute the exact q (B, 2**n) of one layer, angles (B, 2, n): a product, then the CX gates."""
     ones = bit_probabilities(first_layer)
     return states.first_layer(np.stack([1 - ones, ones], axis=-1))
 
 
 def product_state(first_layer: Float) -> Float:
-    """State (B, 2**n) after layer 1, angles (B, 2, n), up to a global phase that makes it real."""
+    """Compute the state (B, 2**n) after layer 1, angles (B, 2, n), up to a global phase: it is real."""
     half = first_layer[:, 0, :] / 2
     return states.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))

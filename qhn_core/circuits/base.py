@@ -61,19 +61,22 @@ class Circuits(ABC):
 
     @abstractmethod
     def means(self, tables: Float) -> Float:
-        """Exact means (S, K) of tables (K, 2**n) over the circuits' distributions."""
+        """Compute the exact means (S, K) of tables (K, 2**n) over the circuits' distributions."""
 
     @abstractmethod
     def kl(self) -> Float:
-        """Exact KL(q || uniform) (S,), nats."""
+        """Compute the exact KL(q || uniform) (S,), nats."""
 
     @abstractmethod
     def mmd_squared(self) -> Float:
-        """Exact MMD² to the uniform prior (S,)."""
+        """Compute the exact MMD² to the uniform prior (S,)."""
 
     @abstractmethod
     def gradient(self, scores: Float | None, objective: str) -> Float:
-        """Exact gradient (S, L, 2, n) of E[scores] minus the regulariser, scores (2**n,) or None for 0."""
+        """Compute the exact gradient (S, L, 2, n) of E[scores] - λ regulariser.
+
+        scores (2**n,), or None for 0. objective: "mle" has no regulariser, "elbo" has KL, "selbo" MMD².
+        """
 
 
 def samples_shape(config: RunConfig) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The circuits of a config, in the batches in which they are best computed.
+"""The circuits of a config, in the batches in which they are computed fastest.
 
 Circuits of one or two layers are products of single qubits or of pairs, up to a renaming of the
 outcomes: `ClosedForm` needs no state vector and takes any number of qubits. For deeper circuits

@@ -9,17 +9,17 @@ from qhn_core.kernels import transforms as kernels
 
 
 def safe_log(probabilities: Float) -> Float:
-    """log q of any shape, in nats; where q is 0, a large negative number, so that 0 log 0 = 0."""
+    """Compute log q, nats, of any shape; where q is 0, a large negative number, so that 0 log 0 = 0."""
     return np.log(np.maximum(probabilities, np.finfo(float).tiny))
 
 
 def entropy(probabilities: Float) -> Float:
-    """Shannon entropy (B,) in nats of distributions (B, 2**n)."""
+    """Compute the Shannon entropy (B,) in nats of distributions (B, 2**n)."""
     return -kernels.row_dots(probabilities, safe_log(probabilities))
 
 
 def kl_to_uniform(probabilities: Float) -> Float:
-    """KL(q || uniform) (B,) in nats, eq. (17), with its constant: n ln 2 - entropy.
+    """Compute KL(q || uniform) (B,) in nats, eq. (17), with its constant: n ln 2 - entropy.
 
     >>> kl_to_uniform(np.array([[1.0, 0.0, 0.0, 0.0]])).round(4)  # a point mass: 2 ln 2
     array([1.3863])
@@ -28,7 +28,9 @@ def kl_to_uniform(probabilities: Float) -> Float:
 
 
 def kernel_at_one(bandwidth: float) -> float:
-    """e = exp(-1/h²), the kernel (20) between bitstrings that differ in one bit; k = e ** distance.
+    """Compute e = exp(-1/h²), the kernel (20) at Hamming distance 1; at any distance it is e ** distance.
+
+    Raises ValueError unless h is a finite number above 0.
 
     >>> round(kernel_at_one(3.5), 4)
     0.9216
@@ -39,17 +41,17 @@ def kernel_at_one(bandwidth: float) -> float:
 
 
 def kernel_table(n_bits: int, bandwidth: float) -> Float:
-    """k at Hamming distance 0 to n_bits: (n_bits + 1,)."""
+    """Compute the kernel (20) at Hamming distance 0 to n_bits: (n_bits + 1,)."""
     return np.power(kernel_at_one(bandwidth), np.arange(n_bits + 1, dtype=np.float64))
 
 
 def correlator_weights(n_bits: int, bandwidth: float) -> Float:
-    """Weight of the squared Z-correlators of order 0 to n in MMD² to uniform: (n_bits + 1,).
+    """Compute the weight of the squared Z-correlators of order 0 to n in MMD² to uniform: (n_bits + 1,).
 
     ((1+e)/2)**(n-w) ((1-e)/2)**w, and 0 at order 0, where q and the prior agree.
 
     >>> weights = correlator_weights(14, 3.5)
-    >>> round(float(weights[1] / weights[2]), 1)  # this h sees single bits and little else
+    >>> round(float(weights[1] / weights[2]), 1)  # with this h, MMD² depends mostly on single bits
     24.5
     """
     e = kernel_at_one(bandwidth)
@@ -91,7 +93,7 @@ def mmd_squared_unbiased(x_bits: Bits, y_bits: Bits, bandwidth: float) -> float:
 
 
 def mmd_squared_to_uniform(probabilities: Float, bandwidth: float) -> Float:
-    """Eq. (19), exact: MMD² (B,) between distributions (B, 2**n) and the uniform prior.
+    """Compute the exact MMD² (B,), eq. (19), between distributions (B, 2**n) and the uniform prior.
 
     >>> point = np.eye(1, 2**14)
     >>> mmd_squared_to_uniform(point, 3.5).round(4)
@@ -102,7 +104,7 @@ def mmd_squared_to_uniform(probabilities: Float, bandwidth: float) -> Float:
 
 
 def smooth(vectors: Float, bandwidth: float) -> Float:
-    """The kernel matrix (20) of all bitstrings times each row of vectors (B, 2**n)."""
+    """Multiply each row of vectors (B, 2**n) by the kernel matrix (20) of all bitstrings."""
     out = np.array(vectors, dtype=np.float64, order="C")
     e = kernel_at_one(bandwidth)
     kernels.apply_bitwise(out, 1.0, e, e, 1.0)
@@ -110,9 +112,9 @@ def smooth(vectors: Float, bandwidth: float) -> Float:
 
 
 def correlator_spectrum(probabilities: Float) -> Float:
-    """W (B, n+1): W_w is the sum of the squared Z-correlators of order w of distributions (B, 2**n).
+    """Sum the squared Z-correlators of distributions (B, 2**n) by order: W (B, n + 1).
 
-    MMD² to uniform is their sum with `correlator_weights`, whatever the bandwidth.
+    MMD² to uniform is the sum of W times `correlator_weights`, for any bandwidth.
 
     >>> correlator_spectrum(np.array([[0.5, 0.0, 0.0, 0.5]])).tolist()  # two bits, always equal
     [[1.0, 0.0, 1.0]]

@@ -33,7 +33,7 @@ class StateVector(Circuits):
         return states.probabilities(self._state)
 
     def _renamed(self, values: Float) -> Float:
-        """Numbers of basis states (2**n,) after the last CX gates in the order before them, or back."""
+        """Reorder numbers of basis states (2**n,) from after the last CX gates to before them, or back."""
         return states.entangled_copy(values, self.n_layers, self.n_qubits)
 
     @override

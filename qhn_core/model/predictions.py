@@ -30,7 +30,7 @@ def sampled_mixture_scores(networks: NetworkScores, bits: Bits) -> dict[str, Flo
 
 
 def predictive_mean(table: ScoreTable, probabilities: Float, x: Float) -> Float:
-    """P(y = 1 | x) (B, n) of mixtures with weights (B, 2**n) at points x (n, n_inputs)."""
+    """Compute P(y = 1 | x) (B, n) of mixtures with weights (B, 2**n) at points x (n, n_inputs)."""
     count = len(table.functions)
     weights = np.array([np.bincount(table.function_of, q, count) for q in probabilities])
     out = np.zeros((len(probabilities), len(x)))
@@ -59,7 +59,7 @@ def prediction_scores(predictions: dict[str, tuple[Float, Index]]) -> dict[str, 
 def decision_surfaces(
     table: ScoreTable, samples: Index, top: int, axes: tuple[Float, Float]
 ) -> list[Float]:
-    """Predictions on a grid, each (len(axes[1]), len(axes[0])).
+    """Compute predictions on a grid, each (len(axes[1]), len(axes[0])).
 
     Mean and standard deviation of P(y = 1 | x) over the networks `samples` (shots,), and P(y = 1 | x)
     of the network `top`.
@@ -73,7 +73,7 @@ def decision_surfaces(
 
 
 def predictions(network: BinaryNetwork, bits: Bits, weights: Float, single: Bits, x: Float) -> list[Float]:
-    """Predictions at points x, each (n,).
+    """Compute predictions at points x, each (n,).
 
     Mean and standard deviation of P(y = 1 | x) over networks, bits (B, n_bits) whose weights (B,) add up
     to 1, and P(y = 1 | x) of one network, single (1, n_bits).
@@ -84,7 +84,7 @@ def predictions(network: BinaryNetwork, bits: Bits, weights: Float, single: Bits
 
 
 def plot_axes(networks: NetworkScores, points: int = 29) -> tuple[Float, Float]:
-    """Axes of a wide grid of square cells around all data.
+    """Make the axes of a wide grid of square cells around all data.
 
     points: cells from bottom to top; for every 4 of them there are 7 from left to right.
     """

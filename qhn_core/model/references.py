@@ -23,7 +23,7 @@ class Scores:
 
 
 def network_scores(table: ScoreTable, index: int) -> Scores:
-    """The scores of one network, by its basis state."""
+    """Look up the scores of one network, by its basis state."""
     return Scores(
         float(table.train_bce[index]),
         float(table.train_accuracy[index]),
@@ -47,19 +47,19 @@ def exhaustive_search(table: ScoreTable) -> tuple[int, Scores]:
 
 
 def log_evidence(table: ScoreTable) -> float:
-    """log p(Y | X) in nats: the log of the mean over all networks of exp(log-likelihood)."""
+    """Compute log p(Y | X) in nats: the log of the mean over all networks of exp(log-likelihood)."""
     scores = table.train_log_likelihood
     return float(logsumexp(scores) - np.log(scores.size))
 
 
 def exact_posterior(table: ScoreTable) -> Float:
-    """p(network | training data) of all 2**n networks under the uniform prior."""
+    """Compute p(network | training data) (2**n,) of all networks under the uniform prior."""
     return np.exp(table.train_log_likelihood - log_evidence(table)) / table.train_log_likelihood.size
 
 
 @lru_cache(maxsize=8)
 def logistic_regression(data: Dataset) -> dict[str, Float]:
-    """Scores, each (1,), of scikit-learn's logistic regression: what a linear model does."""
+    """Score scikit-learn's logistic regression, each score (1,): how well a linear model does."""
     from sklearn.linear_model import LogisticRegression  # takes 1 s to import
 
     model = LogisticRegression(max_iter=10_000).fit(data.x_train, data.y_train)

@@ -33,7 +33,7 @@ class NetworkScores(Protocol):
 
     @property
     def network(self) -> BinaryNetwork:
-        """What a bitstring means."""
+        """The network that a bitstring describes."""
 
     @property
     def table(self) -> "ScoreTable | None":
@@ -150,7 +150,7 @@ class DataSpec:
 
     @classmethod
     def of(cls, config: RunConfig) -> Self:
-        """Take them from a config."""
+        """Take the fields from a config."""
         return cls(**{f.name: getattr(config, f.name) for f in fields(cls)})
 
     def load(self) -> tuple[Dataset, BinaryNetwork]:

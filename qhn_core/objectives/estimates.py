@@ -159,7 +159,7 @@ def estimator_for(config: RunConfig, seeds: Index) -> Estimator:
 
 
 def objective_of(config: RunConfig, terms: Terms) -> Float:
-    """The config's objective (B,), nats, of its terms."""
+    """Compute the config's objective (B,), nats, from its terms."""
     return terms.value(config.objective, config.regularization)
 
 

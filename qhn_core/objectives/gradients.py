@@ -28,7 +28,7 @@ Distinct = tuple[Index, Float, Index]
 
 
 def shifted_angles(angles: Float) -> Float:
-    """Eq. (13): (B, L, 2, n) -> (B, P, 2, L, 2, n) for all P angles, first +pi/2, then -pi/2."""
+    """Shift each angle, eq. (13): (B, L, 2, n) -> (B, P, 2, L, 2, n), first by +pi/2, then by -pi/2."""
     n_angles = angles[0].size
     shifts = (np.pi / 2) * np.eye(n_angles).reshape(n_angles, *angles.shape[1:])
     return angles[:, None, None] + np.stack([shifts, -shifts], axis=1)
@@ -118,7 +118,7 @@ def shifted_values(
 
 
 def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Index) -> Float:
-    """Mean kernel (C,) of each circuit's samples (C, n_words, shots) to `others` (n_words, m).
+    """Compute the mean kernel (C,) of each circuit's samples (C, n_words, shots) to `others` (n_words, m).
 
     found: `hamming.distinct` of the samples. The kernel is computed pair by pair, or, where there are
     many pairs, looked up in a table of all 2**n bitstrings; the results differ by rounding only.
@@ -135,7 +135,7 @@ def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Inde
 
 
 def shifted_regularizer_difference(config: RunConfig, angles: Float) -> Float:
-    """Line 5 of Algorithm 1 for the exact regulariser R: [R(theta+) - R(theta-)] / 2 (S, L, 2, n).
+    """Compute line 5 of Algorithm 1 for the exact regulariser R: [R(theta+) - R(theta-)] / 2 (S, L, 2, n).
 
     R is MMD² for "selbo", else KL in nats. Zero for the RY of the last layer, whose two circuits differ
     by a flipped bit, and for the RZ of the first, which act on |0>.

@@ -30,13 +30,13 @@ class Terms:
 
 
 def log_likelihoods(config: RunConfig, table: ScoreTable) -> Float:
-    """Training log-likelihood of every network (2**n,), nats, summed or averaged as the config says."""
+    """Return the training log-likelihood of every network (2**n,), nats, summed or averaged by config."""
     total = table.train_log_likelihood
     return total if config.likelihood_divisor == 1 else total / config.likelihood_divisor
 
 
 def mean_log_likelihood(config: RunConfig, networks: NetworkScores, samples: Index) -> Float:
-    """The same, averaged over each circuit's samples, packed (C, n_words, shots): (C,)."""
+    """Average that over each circuit's samples, packed (C, n_words, shots): (C,)."""
     return 1 / config.likelihood_divisor * networks.mean_log_likelihood(samples)
 
 
@@ -56,7 +56,7 @@ def objective_value(config: RunConfig, angles: Float) -> Float:
 
 
 def circuit_objective(config: RunConfig, table: ScoreTable, circuits: Circuits) -> Float:
-    """The exact objective (S,) of circuits, nats."""
+    """Compute the exact objective (S,) of circuits, nats."""
     expected = circuits.means(log_likelihoods(config, table)[None])[:, 0]
     none = np.zeros(len(expected))
     kl = circuits.kl() if config.objective == "elbo" else none

@@ -38,7 +38,7 @@ def summarize(config: RunConfig, history: pd.DataFrame, best_angles: Float) -> p
 def seed_scores(
     config: RunConfig, history: pd.DataFrame, best_angles: Float
 ) -> dict[str, dict[str, Float]]:
-    """The rows of `summarize` before they are averaged: scores (S,) of the seeds, (1,) of the last row."""
+    """Compute the rows of `summarize` before averaging: scores (S,) of the seeds, (1,) of the last row."""
     networks, last = network_scores_for(config), last_epochs(history)
     at_best = (
         _sampled_scores_at(config, networks, best_angles)
@@ -49,7 +49,7 @@ def seed_scores(
 
 
 def last_epochs(history: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each seed: of a seed that diverged, the last one before that."""
+    """Select the last row of each seed; for a seed that diverged, the last one before that."""
     return history[history.epoch == history.groupby("seed").epoch.transform("max")]
 
 

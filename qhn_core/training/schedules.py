@@ -40,7 +40,7 @@ def decay_on_plateau(
 
 
 def strength(config: RunConfig, epoch: int) -> float:
-    """λ at an epoch, 1 to config.epochs; if there is only one epoch, the config's own λ.
+    """Compute λ at an epoch, 1 to config.epochs; if there is only one epoch, the config's own λ.
 
     >>> config = RunConfig(annealing="linear", regularization=10, epochs=5)
     >>> [strength(config, epoch) for epoch in range(1, 6)]
@@ -58,7 +58,7 @@ def strength(config: RunConfig, epoch: int) -> float:
 
 
 def at_epoch(config: RunConfig, epoch: int) -> RunConfig:
-    """The config with the λ of one epoch: the objective that this epoch's step climbs."""
+    """Return the config with the λ of one epoch: the objective that this epoch's step climbs."""
     if config.annealing == "constant":
         return config
     changes = {"regularization": strength(config, epoch), "annealing": "constant"}

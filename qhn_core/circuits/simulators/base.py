@@ -38,13 +38,13 @@ class Simulator(ABC):
 
     @abstractmethod
     def probabilities(self, angles: Float) -> Float:
-        """Born probabilities, eq. (14): (B, 2**n), each row summing to 1."""
+        """Compute Born probabilities, eq. (14): (B, 2**n), where each row adds up to 1."""
 
     @abstractmethod
     def state(self, angles: Float) -> Float:
-        """Amplitudes at angles (L, 2, n), as real and imaginary parts (2, 2**n), up to a global phase.
+        """Compute amplitudes (2, 2**n), real and imaginary, at angles (L, 2, n), up to a global phase.
 
-        They are those before the CX gates of the last layer, which only rename the outcomes.
+        These are the amplitudes before the CX gates of the last layer, which only rename the outcomes.
         """
 
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:
