@@ -1,4 +1,4 @@
-"""Bitstrings and their integer indices, and the names of array types that pass between modules."""
+"""Bitstrings and their integer indices, and the names of the array types that modules exchange."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ Index = NDArray[np.int64]
 
 
 def bits_to_index(bits: Bits) -> Index:
-    """Integer index of each bit array (..., n) -> (...).
+    """Turn bit arrays (..., n) into their integer indices (...); n must be at most 63.
 
     >>> bits_to_index(np.array([[0, 1, 1]], dtype=np.uint8))
     array([3])
@@ -24,7 +24,7 @@ def bits_to_index(bits: Bits) -> Index:
 
 
 def index_to_bits(index: Index, n_bits: int) -> Bits:
-    """Bit array of each index (...) -> (..., n_bits).
+    """Turn indices (...) into bit arrays (..., n_bits).
 
     >>> index_to_bits(np.array([3]), 3)
     array([[0, 1, 1]], dtype=uint8)
@@ -34,9 +34,9 @@ def index_to_bits(index: Index, n_bits: int) -> Bits:
 
 
 def bits_to_words(bits: Bits) -> Index:
-    """Bit arrays (..., shots, n) packed: (..., n_words, shots), 63 bits a word, the last one shorter.
+    """Pack bit arrays (..., shots, n) into words (..., n_words, shots) of 63 bits; the last may be shorter.
 
-    Up to 63 bits there is one word, and it is the basis state's index.
+    With up to 63 bits there is one word, and it is the basis state's index.
 
     >>> bits_to_words(np.ones((1, 64), dtype=np.uint8)).tolist() == [[2**63 - 1], [1]]
     True
@@ -47,7 +47,7 @@ def bits_to_words(bits: Bits) -> Index:
 
 
 def words_to_bits(words: Index, n_bits: int) -> Bits:
-    """Packed bitstrings (..., n_words, shots) as bit arrays (..., shots, n_bits).
+    """Unpack words (..., n_words, shots) into bit arrays (..., shots, n_bits).
 
     >>> words_to_bits(np.array([[3]]), 3).tolist()
     [[0, 1, 1]]

@@ -1,4 +1,4 @@
-"""What a run and a landscape are, in full: validated, frozen, with a content hash as identity."""
+"""Everything that defines a run or a landscape: validated, frozen, identified by a hash of its content."""
 
 import hashlib
 from typing import Annotated, Any, Literal, Self
@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 FlatDatasetName = Literal["gaussian", "moons", "rings"]
-"""Data in the plane, which can be drawn."""
+"""Data with two coordinates, which can be drawn."""
 DatasetName = Literal["gaussian", "moons", "rings", "digits"]
 SimulatorName = Literal["auto", "numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
 Objective = Literal["mle", "elbo", "selbo"]
@@ -84,7 +84,7 @@ class RunConfig(_Config):
     seed: Seed = Field(0, description="seed of the angles and of the samples")
     simulator: SimulatorName = Field("auto", description="where circuits run; see `qhn simulators`")
     annealing: Literal["constant", "linear", "exponential", "cyclical"] = Field(
-        "constant", description="how λ moves during training: not, or from λ down to nothing"
+        "constant", description="how λ changes during training: not at all, or from λ down to 0"
     )
     initial_angles: tuple[float, ...] | None = Field(
         None, description="radians, the same for all seeds, flat (L, 2, n); default: random for each"
@@ -107,7 +107,7 @@ class RunConfig(_Config):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the fields that came later and are not used, so that older runs keep their hash."""
+        """Leave out newer fields at their default, so that older runs keep their hash."""
         fields: dict[str, Any] = handler(self)
         if self.initial_angles is None:
             fields.pop("initial_angles", None)
@@ -135,8 +135,13 @@ class RunConfig(_Config):
 
     @property
     def h(self) -> float:
-        """The kernel bandwidth in force: `bandwidth`, or n_qubits / 4 (Section IV)."""
+        """The kernel bandwidth h that is used: `bandwidth`, or n_qubits / 4 (Section IV)."""
         return self.n_qubits / 4 if self.bandwidth is None else self.bandwidth
+
+    @property
+    def likelihood_divisor(self) -> int:
+        """What the log-likelihood of all training points is divided by: 1, or their number for the mean."""
+        return 1 if self.likelihood == "sum" else 2 * self.n_train_per_class
 
     @property
     def angle_shape(self) -> tuple[int, int, int]:
@@ -145,11 +150,11 @@ class RunConfig(_Config):
 
     @property
     def has_closed_form(self) -> bool:
-        """Whether the circuit has a closed form, without 2**n: 1 or 2 layers, and not on the reference."""
+        """Whether circuits are computed without 2**n numbers: with 1 or 2 layers, except on Cirq."""
         return self.n_layers <= 2 and self.simulator != "cirq"
 
     def in_words(self) -> str:
-        """One line that tells this run from others.
+        """Describe this run in one line.
 
         >>> RunConfig(n_seeds=8).in_words()
         'gaussian, SELBO λ=1 h=3.5, chain-rule, 100 shots, summed likelihood, L=1, 14 qubits, 8 seeds'
@@ -189,7 +194,7 @@ class LandscapeConfig(_Config):
 
 
 def allowed_range(name: str) -> str:
-    """The values that a numeric field of a config may take, in words, or an empty string.
+    """Say which values a numeric field of a config may have; an empty string where there is no limit.
 
     >>> allowed_range("decay_factor"), allowed_range("epochs"), allowed_range("dataset")
     ('allowed: 0 < decay_factor < 1', 'allowed: 1 <= epochs', '')
@@ -206,7 +211,7 @@ def allowed_range(name: str) -> str:
 
 
 def explain(error: ValueError) -> str:
-    """A validation error as lines 'field=value: what is wrong (what is allowed)', for people.
+    """Write a validation error as lines 'field=value: what is wrong (which values are allowed)'.
 
     >>> try:
     ...     RunConfig(epochs=0)

@@ -4,12 +4,12 @@ import cirq
 import numpy as np
 import sympy
 
-from qhn_core.bits import Float, Index
+from qhn_core.bits import Bits, Float, Index
 from qhn_core.kernels import states
 
 
 def cx_pairs(n_qubits: int, layer: int) -> list[tuple[int, int]]:
-    """(control, target) of the CX gates of layer `layer` (1-based); qubits are 0-based.
+    """List (control, target) of the CX gates of layer `layer` (1-based); qubits are 0-based.
 
     Eq. (8): m = 1 + (layer mod 2), step 2, m <= N - 1, with the paper's 1-based qubits.
 
@@ -20,7 +20,7 @@ def cx_pairs(n_qubits: int, layer: int) -> list[tuple[int, int]]:
 
 
 def brickwork_circuit(n_qubits: int, n_layers: int) -> cirq.Circuit:
-    """Eq. (8) as a circuit with symbols `theta_{a}_{j}_{k}`, as the paper writes them.
+    """Build eq. (8) as a circuit with symbols `theta_{a}_{j}_{k}`, as the paper writes them.
 
     a = 0 for RY and 1 for RZ, qubit j and layer k count from 1. Resolve it with
     `parameter_resolver`.
@@ -46,18 +46,21 @@ def brickwork_circuit(n_qubits: int, n_layers: int) -> cirq.Circuit:
 
 
 def parameter_resolver(angles: Float) -> cirq.ParamResolver:
-    """The symbols of `brickwork_circuit` bound to angles (n_layers, 2, n_qubits), in radians."""
+    """Bind the symbols of `brickwork_circuit` to angles (n_layers, 2, n_qubits), in radians."""
     return cirq.ParamResolver(
         {f"theta_{a}_{j + 1}_{k + 1}": float(value) for (k, a, j), value in np.ndenumerate(angles)}
     )
 
 
 def check_angles(angles: Float) -> Float:
-    """`angles` as a contiguous float64 array (B, n_layers, 2, n_qubits), or a ValueError."""
+    """Return `angles` as a contiguous float64 array (B, n_layers, 2, n_qubits).
+
+    Raises ValueError for another shape, and for NaN or infinity.
+    """
     array = np.ascontiguousarray(angles, dtype=np.float64)
     if array.ndim != 4 or array.shape[2] != 2 or 0 in array.shape[1:]:
         raise ValueError(
-            f"angles has shape {array.shape}; needed is (batch, n_layers, 2, n_qubits), "
+            f"angles has shape {array.shape}; it must be (batch, n_layers, 2, n_qubits), "
             "with index 0 = RY and 1 = RZ on the third axis"
         )
     if not np.isfinite(array).all():
@@ -66,33 +69,41 @@ def check_angles(angles: Float) -> Float:
 
 
 def bit_probabilities(first_layer: Float) -> Float:
-    """Probability that each qubit is 1 after the rotations of layer 1, before its CX: (..., n).
+    """Compute the probability that each qubit is 1 after the rotations of layer 1, before its CX: (..., n).
 
     RZ acts on |0> as a phase, so only the RY angles `first_layer[..., 0, :]` count.
     """
-    ones: Float = np.sin(first_layer[..., 0, :] / 2) ** 2
-    return ones
+    return np.sin(first_layer[..., 0, :] / 2) ** 2
 
 
 def entangle_indices(index: Index, n_qubits: int, layer: int) -> Index:
-    """Basis states `index` (any shape) after the CX gates of one layer, their own inverse.
+    """Apply the CX gates of a layer (1-based) to basis states `index` (any shape); twice undoes it.
 
     >>> entangle_indices(np.arange(4), 2, layer=2)
     array([0, 1, 3, 2])
     """
-    controls = sum(1 << (n_qubits - 1 - control) for control, _ in cx_pairs(n_qubits, layer))
-    return index ^ ((index & controls) >> 1)  # a target is the bit after its control
+    return states.entangled.py_func(index, states.control_bits(n_qubits, layer % 2))
+
+
+def entangle_bits(bits: Bits, layer: int) -> Bits:
+    """Apply the CX gates of a layer (1-based) to bitstrings (B, n) of any length.
+
+    >>> entangle_bits(np.array([[1, 0, 1]], dtype=np.uint8), layer=2)
+    array([[1, 1, 1]], dtype=uint8)
+    """
+    controls, targets = np.reshape(cx_pairs(bits.shape[1], layer), (-1, 2)).astype(int).T
+    out = bits.copy()
+    out[:, targets] ^= bits[:, controls]
+    return out
 
 
 def product_probabilities(first_layer: Float) -> Float:
-    """Exact q (B, 2**n) of one layer, angles (B, 2, n): a product pushed through the CX gates."""
+    """Compute the exact q (B, 2**n) of one layer, angles (B, 2, n): a product, then the CX gates."""
     ones = bit_probabilities(first_layer)
-    q: Float = states.first_layer(np.stack([1 - ones, ones], axis=-1))
-    return q
+    return states.first_layer(np.stack([1 - ones, ones], axis=-1))
 
 
 def product_state(first_layer: Float) -> Float:
-    """State (B, 2**n) after layer 1, angles (B, 2, n), up to a global phase that makes it real."""
+    """Compute the state (B, 2**n) after layer 1, angles (B, 2, n), up to a global phase: it is real."""
     half = first_layer[:, 0, :] / 2
-    amplitudes: Float = states.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))
-    return amplitudes
+    return states.first_layer(np.stack([np.cos(half), np.sin(half)], axis=-1))

@@ -1,4 +1,4 @@
-"""What training asks of the circuits of some seeds, and the random numbers that they draw."""
+"""What training asks of the circuits of some seeds, and the random numbers that these draw."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PRIOR = 0
 
 
 def seed_keys(seed: int, rows: Index) -> Keys:
-    """A key (S, 2) for the streams of each seed in `rows`: that of SeedSequence(seed).spawn(...)[row]."""
+    """Make a key (S, 2) for the streams of each seed in `rows`, from SeedSequence(seed).spawn(...)[row]."""
     sequences = [np.random.SeedSequence(seed, spawn_key=(int(row),)) for row in rows]
     keys = [sequence.generate_state(2, np.uint32).astype(np.uint64) for sequence in sequences]
     return np.array(keys, dtype=np.uint64).reshape(len(rows), 2)
@@ -33,13 +33,12 @@ class Draws:
     shots: int
 
     def take(self, rows: slice | NDArray[np.bool_]) -> "Draws":
-        """Those of some of the seeds."""
+        """Keep some of the seeds."""
         return Draws(self.keys[rows], self.epoch, self.shots)
 
     def prior(self, n_qubits: int) -> Index:
-        """Uniform bitstrings, packed (S, n_words, shots)."""
-        words: Index = philox.uniform_words(n_qubits, self.shots, self.keys, self.epoch, PRIOR)
-        return words
+        """Draw uniform bitstrings, packed (S, n_words, shots)."""
+        return philox.uniform_words(n_qubits, self.shots, self.keys, self.epoch, PRIOR)
 
 
 class Circuits(ABC):
@@ -47,33 +46,37 @@ class Circuits(ABC):
 
     def __init__(self, config: RunConfig, angles: Float) -> None:
         self.config, self.angles = config, angles
+        self.n_layers, self.n_qubits = angles.shape[1], angles.shape[3]
 
     @abstractmethod
     def samples(self, draws: Draws) -> Index:
-        """Measured bitstrings, packed (S, n_words, shots)."""
+        """Measure each circuit: bitstrings, packed (S, n_words, shots)."""
 
     @abstractmethod
     def shifted_samples(self, row: int, draws: Draws) -> Index:
-        """Measured bitstrings of all circuits of eq. (13) of one seed, packed (2 P, n_words, shots).
+        """Measure all circuits of eq. (13) of one seed: bitstrings, packed (2 P, n_words, shots).
 
-        In the order of `gradients.shifted_angles`; every circuit draws afresh.
+        They are in the order of `gradients.shifted_angles`. Shots of different circuits are independent.
         """
 
     @abstractmethod
     def means(self, tables: Float) -> Float:
-        """Exact means (S, K) of tables (K, 2**n) over the circuits' distributions."""
+        """Compute the exact means (S, K) of tables (K, 2**n) over the circuits' distributions."""
 
     @abstractmethod
     def kl(self) -> Float:
-        """Exact KL(q || uniform) (S,), nats."""
+        """Compute the exact KL(q || uniform) (S,), nats."""
 
     @abstractmethod
     def mmd_squared(self) -> Float:
-        """Exact MMD² to the uniform prior (S,)."""
+        """Compute the exact MMD² to the uniform prior (S,)."""
 
     @abstractmethod
     def gradient(self, scores: Float | None, objective: str) -> Float:
-        """Exact gradient (S, L, 2, n) of E[scores] minus the regulariser, scores (2**n,) or None for 0."""
+        """Compute the exact gradient (S, L, 2, n) of E[scores] - λ regulariser.
+
+        scores (2**n,), or None for 0. objective: "mle" has no regulariser, "elbo" has KL, "selbo" MMD².
+        """
 
 
 def samples_shape(config: RunConfig) -> tuple[int, ...]:

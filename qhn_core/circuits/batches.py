@@ -1,4 +1,4 @@
-"""The circuits of a config, in the batches in which they are best computed.
+"""The circuits of a config, in the batches in which they are computed fastest.
 
 Circuits of one or two layers are products of single qubits or of pairs, up to a renaming of the
 outcomes: `ClosedForm` needs no state vector and takes any number of qubits. For deeper circuits
@@ -16,13 +16,14 @@ from qhn_core.config import RunConfig
 
 
 def circuit_blocks(config: RunConfig, angles: Float) -> Iterator[tuple[slice, Circuits]]:
-    """The circuits of a config at angles (S, L, 2, n), as few seeds at a time as is best: (rows, circuits).
+    """Yield (rows, circuits) of a config at angles (S, L, 2, n), in the batches that are computed fastest.
 
-    Up to two layers: all seeds at once. Else, and on Cirq, the reference, always: one by one.
+    With one or two layers that is all seeds at once; with more, and always on Cirq, one seed at a time.
+    Raises ValueError where this machine does not have the config's simulator.
     """
     if config.has_closed_form:
         if config.simulator != "auto":
-            get_simulator(config.simulator, config.n_qubits)  # say so where it is missing
+            get_simulator(config.simulator, config.n_qubits)  # raises where it is missing
         yield slice(0, len(angles)), ClosedForm(config, angles)
         return
     simulator = get_simulator(config.simulator, config.n_qubits)

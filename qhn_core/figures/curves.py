@@ -14,7 +14,7 @@ from qhn_core.figures.style import (
     epochs_layout,
     line_trace,
 )
-from qhn_core.model.scores import NetworkScores, SampledScores
+from qhn_core.model.scores import NetworkScores
 from qhn_core.objectives.terms import upper_bound
 
 
@@ -37,11 +37,11 @@ def objective_figure(config: RunConfig, problem: NetworkScores, stats: Stats) ->
         right = None
     data += band(stats, "objective", name, color)
     layout = epochs_layout(config.epochs, f"{name}, nats", right)
-    if isinstance(problem, SampledScores):
+    if problem.table is None:
         return {"data": data, "layout": layout}
     exact = stats["exact_objective_mean"].tolist()
     data.append(line_trace(x, exact, f"{name}, exact", color, dash="dot", width=1.5))
-    level, label = upper_bound(config, problem)
+    level, label = upper_bound(config, problem.table)
     layout["shapes"] = [
         {
             "type": "line",

@@ -5,17 +5,18 @@ several in threads. Each has a numpy, scipy or Cirq oracle in the tests. Bit 0 i
 significant bit of an index (Cirq's order).
 
 - `philox`: random numbers by counter, and uniform bitstrings.
-- `transforms`: linear maps of arrays with 2**n entries, and sums over them.
+- `transforms`: linear maps of arrays of 2**n numbers, and sums over them.
 - `hamming`: distinct bitstrings, and Hamming distances between them.
 - `sampling`: bitstrings from a product or a chain of bits, or from a table of probabilities.
-- `groups`: circuits of one or two layers, products of single qubits or of pairs; of such circuits
+- `groups`: circuits of one or two layers, which are products of single qubits or of pairs. For these,
   `contraction` has the means of tables, `correlators` MMD² and its parts, `group_samples` all samples.
 - `states`: state vectors, layer by layer; `adjoint`: exact gradients by one backward pass.
 - `light_cones`: samples of all shifted circuits from one state.
 - `networks`: likelihood and accuracy of networks without a table.
 
-Numba keeps compiled code on disk, and compiles a function again when its own file changes, but not
-when that of a function it calls does. So the code is thrown away whenever any of these files changes.
+Numba keeps compiled code on disk. It compiles a function again when the function's own file changes, but
+not when the file of a function that it calls, or of a constant that it reads, does. So this package
+deletes all compiled code whenever any of these files changes; nothing is compiled outside this folder.
 Without a folder that can be written, compiled code goes to a temporary one.
 """
 
@@ -56,7 +57,7 @@ _find_a_folder_for_compiled_code()  # before the kernels are imported
 
 
 def forget_stale_code(folder: Path, digest: str) -> None:
-    """Delete the compiled code in a folder unless it was made from sources with this digest."""
+    """Delete the compiled code in a folder, unless it was made from the sources with this digest."""
     stamp = folder / "kernels.sha256"
     try:
         if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
@@ -64,7 +65,7 @@ def forget_stale_code(folder: Path, digest: str) -> None:
         for compiled in [*folder.glob("*.nbi"), *folder.glob("*.nbc")]:
             compiled.unlink(missing_ok=True)
         stamp.write_text(digest, encoding="utf-8")
-    except OSError:  # a folder that can't be written holds no code of ours either
+    except OSError:  # a folder that can't be written to holds no compiled code either
         return
 
 

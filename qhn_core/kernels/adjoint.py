@@ -19,14 +19,14 @@ X = np.array([[0, 1], [1, 0]], dtype=np.complex128)
 Y = np.array([[0, -1j], [1j, 0]], dtype=np.complex128)
 Z = np.array([[1, 0], [0, -1]], dtype=np.complex128)
 LAST = 6
-"""Qubits whose neighbouring amplitudes lie so close together that loops over them would not vectorise."""
+"""The last qubits, whose neighbouring amplitudes are so close together that loops would not vectorise."""
 TILE = 8
-"""Numbers of a cache line: what is copied at once where rows become columns."""
+"""Numbers in a cache line: how many are copied at once where rows become columns."""
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _add_overlap(bra, ket, start, stride, out):
-    """Add to `out` (4, 4) what four streams of `stride` amplitudes, one after the other, give."""
+    """Add to `out` (4, 4) the overlaps of four streams of `stride` amplitudes, one after the other."""
     p = bra[0, start : start + 4 * stride].reshape(4, stride)
     q = bra[1, start : start + 4 * stride].reshape(4, stride)
     x = ket[0, start : start + 4 * stride].reshape(4, stride)
@@ -129,20 +129,20 @@ def _on_place(pauli, place):
 
 @njit(cache=True, nogil=True)
 def _turned_z(theta):
-    """RY(theta) Z RY(-theta), the generator of the RZ of a layer seen from behind its RY."""
+    """RY(theta) Z RY(-theta): the generator of the RZ of a layer, carried past the layer's RY."""
     return np.cos(theta) * Z + np.sin(theta) * X
 
 
 @njit(cache=True, nogil=True)
 def _write_same_layer(gradient, theta, overlap, qubit, place):
-    """dE/dRY and dE/dRZ of a layer from overlaps just after it; `qubit` is the pair's first or second."""
+    """Write dE/dRY and dE/dRZ of a layer from overlaps just after it; place: of `qubit` in its pair."""
     gradient[0, qubit] = expectation(overlap, _on_place(Y, place))
     gradient[1, qubit] = expectation(overlap, _on_place(_turned_z(theta[0, qubit]), place))
 
 
 @njit(cache=True, nogil=True)
 def _write_layer_before(gradient, before, theta, overlap, control):
-    """The same for the layer before, whose CX joins `control` to the next qubit; theta is the layer's own.
+    """Do the same for the layer before, whose CX joins `control` to the next qubit; theta: this layer's.
 
     CX carries Y I to Y X, Z I to Z I, X I to X X, I Y to Z Y, I Z to Z Z and I X to I X.
     """
@@ -160,7 +160,7 @@ def _write_layer_before(gradient, before, theta, overlap, control):
 
 @njit(cache=True, nogil=True)
 def _write_free_qubit_before(gradient, before, theta, overlap, qubit, place):
-    """The same for a qubit that no CX of the layer before touches."""
+    """Do the same for a qubit that no CX of the layer before acts on."""
     u = rotation(theta, qubit)
     gradient[0, qubit] = expectation(overlap, _on_place(_carried(Y, u), place))
     gradient[1, qubit] = expectation(overlap, _on_place(_carried(_turned_z(before[0, qubit]), u), place))
@@ -168,7 +168,7 @@ def _write_free_qubit_before(gradient, before, theta, overlap, qubit, place):
 
 @njit(cache=True, nogil=True)
 def _last_qubits_first(state, n_qubits):
-    """A copy of state (2, 2**n) in which the LAST qubits are the most significant ones."""
+    """Copy state (2, 2**n) so that the LAST qubits become the most significant ones."""
     width = 1 << LAST
     out = np.empty_like(state)
     size = state.shape[1] // width
@@ -184,7 +184,7 @@ def _last_qubits_first(state, n_qubits):
 
 @njit(cache=True, nogil=True)
 def _write_gradients(gradient, angles, layer, bra, ket, both):
-    """Gradients of layer `layer` (0-based), and if `both` of the one before, just after its rotations."""
+    """Write the gradients of layer `layer` (0-based) after its rotations; if `both`, also of layer - 1."""
     n_qubits = angles.shape[2]
     far = n_qubits >= 2 * LAST
     if far:
@@ -222,7 +222,7 @@ def adjoint_gradient(angles, state, observable):
         _write_gradients(gradient, angles, 0, bra, state, False)
         gradient[0, 1] = 0.0  # an RZ on |0> is a global phase
         return gradient
-    ket = state if layer <= 3 else state.copy()  # undoing a layer consumes it
+    ket = state if layer <= 3 else state.copy()  # undoing a layer overwrites it
     while layer > 1:
         both = layer % 2 == 1  # so that layers 1 and 2 are left, see `_write_first_layers`
         _write_gradients(gradient, angles, layer, bra, ket, both)
@@ -238,14 +238,14 @@ def adjoint_gradient(angles, state, observable):
 
 @njit(cache=True, nogil=True)
 def _write_first_layers(gradient, angles, bra):
-    """Gradients of layers 1 and 2, angles (2, 2, n): the ket after them is a product of groups."""
+    """Write the gradients of layers 1 and 2, angles (2, 2, n); the ket is then a product of groups."""
     starts = group_starts(2, angles.shape[2])
-    factors = np.zeros((starts.size - 1, 4), dtype=np.complex128)
+    groups = np.zeros((starts.size - 1, 4), dtype=np.complex128)
     for g in range(starts.size - 1):
         amplitudes = group_amplitudes(angles, starts[g], starts[g + 1])
         for i in range(amplitudes.size):
-            factors[g, i] = amplitudes[i]
-    duals = group_duals(bra, factors, starts)
+            groups[g, i] = amplitudes[i]
+    duals = group_duals(bra, groups, starts)
     for g in range(starts.size - 1):
         width = 1 << (starts[g + 1] - starts[g])
         add_slopes(angles, starts[g], starts[g + 1], duals[g, :width], gradient)

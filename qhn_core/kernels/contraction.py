@@ -1,8 +1,8 @@
 """Means of tables of 2**n numbers over products of groups, and their slopes.
 
 A table is a matrix between the product of the first half of the groups and that of the second, so a
-mean is a matrix between two vectors: some 2**n multiplications, of which as many circuits as fit a
-cache are served at once. No sum depends on which circuits share its batch.
+mean is a matrix between two vectors: about 2**n multiplications. As many circuits as fit into a cache
+are computed at once. No sum depends on which circuits share its batch.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from qhn_core.kernels.groups import half_product, half_slopes, middle
 from qhn_core.kernels.states import entangled_copy
 
 AT_ONCE = 32
-"""Circuits: the vectors of 14 qubits fill the first-level cache."""
+"""Circuits computed at once: with 14 qubits, their vectors fill the first-level cache."""
 
 
 @njit(cache=True, nogil=True)
@@ -37,10 +37,10 @@ def _add_columns(coefficients, columns, out):
 
 
 @njit(cache=True, nogil=True)
-def _halves(factors, starts, cut, rows, left, right):
+def _halves(groups, starts, cut, rows, left, right):
     """The halves' products of some circuits as columns: left (2**l, B), right (2**r, B)."""
     for b in range(rows.size):
-        f = factors[rows[b]]
+        f = groups[rows[b]]
         steps = half_product(f, starts, 0, cut)
         for i in range(len(left)):
             left[i, b] = steps[len(left) + i]
@@ -50,20 +50,20 @@ def _halves(factors, starts, cut, rows, left, right):
 
 
 @njit(cache=True, nogil=True)
-def group_means(tables, factors, starts, n_layers):
-    """Means (S, K) of tables (K, 2**n) over circuits, factors (S, groups, 4).
+def group_means(tables, groups, starts, n_layers):
+    """Means (S, K) of tables (K, 2**n) over circuits, groups (S, groups, 4).
 
     Tables are in the order after the last CX gates.
     """
     n_qubits = starts[-1]
     cut = middle(starts)
-    out = np.zeros((len(factors), len(tables)))
+    out = np.zeros((len(groups), len(tables)))
     permuted = [entangled_copy(tables[k], n_layers, n_qubits) for k in range(len(tables))]
-    for begin in range(0, len(factors), AT_ONCE):
-        rows = np.arange(begin, min(begin + AT_ONCE, len(factors)))
+    for begin in range(0, len(groups), AT_ONCE):
+        rows = np.arange(begin, min(begin + AT_ONCE, len(groups)))
         left = np.empty((1 << starts[cut], rows.size))
         right = np.empty((1 << (n_qubits - starts[cut]), rows.size))
-        _halves(factors, starts, cut, rows, left, right)
+        _halves(groups, starts, cut, rows, left, right)
         part = np.empty(rows.size)
         for k in range(len(tables)):
             matrix = permuted[k].reshape(len(left), len(right))
@@ -76,19 +76,19 @@ def group_means(tables, factors, starts, n_layers):
 
 
 @njit(cache=True, nogil=True)
-def group_mean_slopes(table, factors, starts, n_layers):
+def group_mean_slopes(table, groups, starts, n_layers):
     """Slopes (S, groups, 4) of the mean of one table (2**n,) by the groups' probabilities."""
     n_qubits = starts[-1]
     cut = middle(starts)
     last = starts.size - 1
-    slopes = np.zeros(factors.shape)
+    slopes = np.zeros(groups.shape)
     matrix = entangled_copy(table, n_layers, n_qubits).reshape(1 << starts[cut], -1)
     turned = np.ascontiguousarray(matrix.T)
-    for begin in range(0, len(factors), AT_ONCE):
-        rows = np.arange(begin, min(begin + AT_ONCE, len(factors)))
+    for begin in range(0, len(groups), AT_ONCE):
+        rows = np.arange(begin, min(begin + AT_ONCE, len(groups)))
         left = np.empty((len(matrix), rows.size))
         right = np.empty((len(turned), rows.size))
-        _halves(factors, starts, cut, rows, left, right)
+        _halves(groups, starts, cut, rows, left, right)
         by_left = np.zeros_like(left)
         by_right = np.zeros_like(right)
         for i in range(len(matrix)):
@@ -96,7 +96,7 @@ def group_mean_slopes(table, factors, starts, n_layers):
         for k in range(len(turned)):
             _add_columns(turned[k], left, by_right[k])
         for b in range(rows.size):
-            f = factors[rows[b]]
+            f = groups[rows[b]]
             steps = half_product(f, starts, 0, cut)
             half_slopes(by_left[:, b].copy(), steps, f, starts, 0, cut, slopes[rows[b]])
             steps = half_product(f, starts, cut, last)
@@ -116,15 +116,15 @@ def _inner(re, im, c, s):
 
 
 @njit(cache=True, nogil=True)
-def group_duals(state, factors, starts):
-    """Duals (groups, 4) of groups with amplitudes factors (groups, 4): for `groups.add_slopes`.
+def group_duals(state, groups, starts):
+    """Duals (groups, 4) of the amplitudes of groups (groups, 4), for `groups.add_slopes`.
 
-    Their conjugates times the factors of one group add up to <state|product of all groups>.
+    For each group, its amplitudes times its conjugate duals add up to <state|product of all groups>.
     """
     cut = middle(starts)
     last = starts.size - 1
-    first_steps = half_product(factors, starts, 0, cut)
-    second_steps = half_product(factors, starts, cut, last)
+    first_steps = half_product(groups, starts, 0, cut)
+    second_steps = half_product(groups, starts, cut, last)
     left = first_steps[first_steps.size // 2 :]
     right = second_steps[second_steps.size // 2 :]
     c = right.real.copy()
@@ -141,7 +141,7 @@ def group_duals(state, factors, starts):
         for k in range(c.size):
             x[k] += a * re[k] + b * im[k]
             y[k] += b * re[k] - a * im[k]
-    out = np.zeros(factors.shape, dtype=np.complex128)
-    half_slopes(by_left, first_steps, factors, starts, 0, cut, out)
-    half_slopes(x + 1j * y, second_steps, factors, starts, cut, last, out)
+    out = np.zeros(groups.shape, dtype=np.complex128)
+    half_slopes(by_left, first_steps, groups, starts, 0, cut, out)
+    half_slopes(x + 1j * y, second_steps, groups, starts, cut, last, out)
     return np.conj(out)

@@ -22,11 +22,11 @@ def _correlators(q, width):
 
 
 @njit(cache=True, nogil=True)
-def _squares(factors, starts):
+def _squares(groups, starts):
     """Squared correlators (groups, 4) of one circuit."""
-    out = np.zeros(factors.shape)
-    for g in range(len(factors)):
-        found = _correlators(factors[g], starts[g + 1] - starts[g])
+    out = np.zeros(groups.shape)
+    for g in range(len(groups)):
+        found = _correlators(groups[g], starts[g + 1] - starts[g])
         for k in range(4):
             out[g, k] = found[k] ** 2
     return out
@@ -34,7 +34,7 @@ def _squares(factors, starts):
 
 @njit(cache=True, nogil=True)
 def _links(starts, first):
-    """For each qubit: the group that ends with it, or -1; is it the target of a CX; has it no CX at all."""
+    """For each qubit: the group that ends with it, or -1; is it a CX's target; is it in no CX."""
     n_qubits = starts[-1]
     ends = np.full(n_qubits, -1)
     for g in range(starts.size - 1):
@@ -51,7 +51,7 @@ def _links(starts, first):
 def _step(squares, starts, links, j, c, r):
     """The 2 x 2 matrix that takes the sums over the strings of qubits up to j - 1 to those up to j.
 
-    Of the first qubit only the first row counts.
+    For the first qubit only the first row is used.
     """
     ends, target, free = links
     out = np.ones((2, 2))
@@ -73,15 +73,15 @@ def _step(squares, starts, links, j, c, r):
 
 
 @njit(cache=True, nogil=True)
-def chain_mmd(factors, starts, first, c, r):
-    """MMD² (S,) of circuits, factors (S, groups, 4), whose last CX gates are on (first, first + 1), ...
+def chain_mmd(groups, starts, first, c, r):
+    """MMD² (S,) of circuits, groups (S, groups, 4), whose last CX gates are on (first, first + 1), ...
 
-    The string 1 is kept apart, so that nothing cancels where MMD² is small.
+    The string of ones only is kept apart, so that nothing cancels where MMD² is small.
     """
     links = _links(starts, first)
-    out = np.empty(len(factors))
-    for row in range(len(factors)):
-        squares = _squares(factors[row], starts)
+    out = np.empty(len(groups))
+    for row in range(len(groups)):
+        squares = _squares(groups[row], starts)
         one = 1.0
         zero = 0.0  # strings that end in 1, but the string of ones only
         z = 0.0
@@ -97,16 +97,16 @@ def chain_mmd(factors, starts, first, c, r):
 
 
 @njit(cache=True, nogil=True)
-def chain_mmd_slopes(factors, starts, first, c, r):
-    """dMMD²/dq (S, groups, 4) by the groups' probabilities; arguments as above."""
+def chain_mmd_slopes(groups, starts, first, c, r):
+    """dMMD²/dq (S, groups, 4) by the groups' probabilities; arguments as of `chain_mmd`."""
     n_qubits = starts[-1]
     links = _links(starts, first)
-    out = np.zeros(factors.shape)
-    none = np.ones(factors.shape[1:])
+    out = np.zeros(groups.shape)
+    none = np.ones(groups.shape[1:])
     before = np.empty((n_qubits + 1, 2))  # sums over the strings of the qubits before j
     before[0, 0], before[0, 1] = 1.0, 0.0
-    for row in range(len(factors)):
-        q = factors[row]
+    for row in range(len(groups)):
+        q = groups[row]
         squares = _squares(q, starts)
         for j in range(n_qubits):
             m = _step(squares, starts, links, j, c, r)
@@ -136,13 +136,13 @@ def chain_mmd_slopes(factors, starts, first, c, r):
 
 
 @njit(cache=True, nogil=True)
-def chain_spectra(factors, starts, first):
+def chain_spectra(groups, starts, first):
     """Sums of squared correlators by order (S, n + 1), as `divergences.correlator_spectrum`."""
     n_qubits = starts[-1]
     ends, target, free = _links(starts, first)
-    out = np.zeros((len(factors), n_qubits + 1))
-    for row in range(len(factors)):
-        squares = _squares(factors[row], starts)
+    out = np.zeros((len(groups), n_qubits + 1))
+    for row in range(len(groups)):
+        squares = _squares(groups[row], starts)
         sums = np.zeros((2, n_qubits + 3))  # by the last qubit's Z, and by order
         sums[0, 0] = 1.0
         for j in range(n_qubits):

@@ -30,21 +30,21 @@ def _write_conditionals(q, start, stop, out):
 
 
 @njit(cache=True, nogil=True)
-def conditionals(factors, starts):
-    """P(qubit j is 1 | qubit j - 1) before the last CX gates, (n, 2), from factors (groups, 4)."""
+def conditionals(groups, starts):
+    """P(qubit j is 1 | qubit j - 1) before the last CX gates: groups (groups, 4) -> (n, 2)."""
     out = np.empty((starts[-1], 2))
-    for g in range(len(factors)):
-        _write_conditionals(factors[g], starts[g], starts[g + 1], out)
+    for g in range(len(groups)):
+        _write_conditionals(groups[g], starts[g], starts[g + 1], out)
     return out
 
 
 @njit(cache=True, nogil=True)
-def group_samples(factors, starts, n_layers, keys, epoch, shots):
-    """Measure a circuit of every seed: factors (S, groups, 4), keys (S, 2) -> words (S, W, shots)."""
+def group_samples(groups, starts, n_layers, keys, epoch, shots):
+    """Measure a circuit of every seed: groups (S, groups, 4), keys (S, 2) -> words (S, W, shots)."""
     n_words = (starts[-1] + WORD_BITS - 1) // WORD_BITS
-    out = np.empty((len(factors), n_words, shots), dtype=np.int64)
-    for row in range(len(factors)):
-        chain = conditionals(factors[row], starts)
+    out = np.empty((len(groups), n_words, shots), dtype=np.int64)
+    for row in range(len(groups)):
+        chain = conditionals(groups[row], starts)
         sample_chain(chain, n_layers % 2, keys[row], epoch, MEASURED, out[row])
     return out
 
@@ -57,8 +57,8 @@ def shifted_group_samples(angles, key, epoch, shots):
     """
     n_layers, _, n_qubits = angles.shape
     starts = group_starts(n_layers, n_qubits)
-    factors = group_probabilities(angles[None])[0]
-    chain = conditionals(factors, starts)
+    groups = group_probabilities(angles[None])[0]
+    chain = conditionals(groups, starts)
     n_words = (n_qubits + WORD_BITS - 1) // WORD_BITS
     out = np.empty((4 * n_layers * n_qubits, n_words, shots), dtype=np.int64)
     shifted = angles.copy()
@@ -74,5 +74,5 @@ def shifted_group_samples(angles, key, epoch, shots):
         shifted[layer, kind, qubit] = angles[layer, kind, qubit]
         _write_conditionals(q, starts[g], starts[g + 1], chain)
         sample_chain(chain, n_layers % 2, key, epoch, SHIFTED + circuit, out[circuit])
-        _write_conditionals(factors[g], starts[g], starts[g + 1], chain)
+        _write_conditionals(groups[g], starts[g], starts[g + 1], chain)
     return out

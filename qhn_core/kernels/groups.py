@@ -1,9 +1,9 @@
 """Circuits of one or two layers: before their last CX gates they are products of small groups.
 
 One layer entangles nothing before its CX gates, and two layers nothing but the pairs that a CX of
-layer 1 joins. So a distribution over 2**n bitstrings is a few numbers for each group, and what is
-needed of it takes no 2**n. A group is one qubit or two neighbours; its 2 or 4 numbers come first in
-an array of 4.
+layer 1 joins. So a distribution over 2**n bitstrings is a few numbers for each group, and most
+questions about it cost no 2**n. A group is one qubit or two neighbours. `groups` is everywhere the
+array (groups, 4) of their probabilities, or of their amplitudes; a single qubit fills the first two.
 """
 
 import numpy as np
@@ -167,13 +167,13 @@ def angle_slopes(angles, by_group):
 
 
 @njit(cache=True, nogil=True)
-def half_product(factors, starts, first, last):
-    """The product of the groups first to last - 1, factors (groups, 4), with all that leads to it.
+def half_product(groups, starts, first, last):
+    """Multiply out groups (groups, 4), from `first` to `last` - 1, and keep every step on the way.
 
-    Returns an array whose part [size : 2 * size] is the product of the first groups with so many entries.
+    Returns an array whose part [size : 2 * size] is the product of as many groups as make `size` entries.
     """
     full = 1 << (starts[last] - starts[first])
-    steps = np.empty(2 * full, dtype=factors.dtype)
+    steps = np.empty(2 * full, dtype=groups.dtype)
     steps[1] = 1.0
     size = 1
     for g in range(first, last):
@@ -181,14 +181,17 @@ def half_product(factors, starts, first, last):
         to = steps[size * width :]
         for i in range(size):
             for k in range(width):
-                to[i * width + k] = steps[size + i] * factors[g, k]
+                to[i * width + k] = steps[size + i] * groups[g, k]
         size *= width
     return steps
 
 
 @njit(cache=True, nogil=True)
-def half_slopes(vector, steps, factors, starts, first, last, out):
-    """d(vector . product of groups)/d(factor): into out (groups, 4); vector is consumed, steps as above."""
+def half_slopes(vector, steps, groups, starts, first, last, out):
+    """Write d(vector . product of the groups)/d(groups) into out (groups, 4).
+
+    vector is consumed; steps: what `half_product` returns.
+    """
     size = vector.size
     for g in range(last - 1, first - 1, -1):
         width = 1 << (starts[g + 1] - starts[g])
@@ -199,7 +202,7 @@ def half_slopes(vector, steps, factors, starts, first, last, out):
             rest = vector[i * width] * 0.0
             for k in range(width):
                 out[g, k] += steps[size + i] * vector[i * width + k]
-                rest += factors[g, k] * vector[i * width + k]
+                rest += groups[g, k] * vector[i * width + k]
             vector[i] = rest
 
 

@@ -27,8 +27,8 @@ def popcount(typing_context, word):
 def distinct(samples):
     """The distinct bitstrings of each circuit, samples (C, W, shots), and how often each was measured.
 
-    Returns (words (C, W, shots), counts (C, shots) float64, sizes (C,)): the first sizes[c] columns of
-    words[c] and of counts[c] count. Training soon measures the same few networks over and over.
+    Returns (words (C, W, shots), counts (C, shots) float64, sizes (C,)). Only the first sizes[c] columns
+    of words[c] and of counts[c] are filled. Training soon measures the same few networks again and again.
     """
     n_circuits, n_words, shots = samples.shape
     found = np.empty_like(samples)
@@ -75,8 +75,8 @@ def _of_pair(kernel, x, y):
 def _short_sum(words, counts, start, stop, others, weights, size, kernel):
     """Sum of counts[i] * weights[j] * kernel[Hamming distance of words[i] and others[j]].
 
-    Over start <= i < stop and j < size, for bitstrings of one word: four at a time, and no distance is
-    written down.
+    Over start <= i < stop and j < size, for bitstrings of one word: four at a time, without storing any
+    distance.
     """
     total = 0.0
     whole = stop - (stop - start) % 4

@@ -1,14 +1,14 @@
 """Samples of all shifted circuits of a seed, from one state.
 
-A shift of an angle of layer k reaches, at the end, only the qubits in its light cone: one for the
-last layer, two for the one before, four for the one before that. On the rest of the qubits the
-distribution stays what it was, since nothing that is done to some qubits can be seen on the others.
-So a shot of a shifted circuit is a shot of the unshifted one whose qubits in the cone are measured
-again: their few amplitudes, given the other bits, are turned by a small matrix, and squared.
+A shift of an angle of layer k reaches only the qubits in its light cone: one qubit for the last
+layer, two for the layer before, four for the layer before that. The other qubits keep their
+distribution, because an operation on some qubits cannot be seen on the others alone. So a shot of a
+shifted circuit is a new shot of the unshifted circuit, whose qubits in the cone are measured again:
+their few amplitudes, given the other bits, are turned by a small matrix, and squared.
 
-Each shifted circuit's shots have its own distribution, exactly. But those of different circuits share
-the bits outside the cones, so they are not independent of one another, as on a device they would be,
-and the noise of the difference of two shifts is another. Up to two layers (`kernels.shots`) they are.
+The shifted circuits share the state, not the shots: each circuit draws its own random numbers for both
+parts. So its shots follow its own distribution, exactly, and the shots of different circuits are
+independent, as on a device and as up to two layers (`kernels.group_samples`).
 
 The matrix is (1 - i G) / sqrt(2) for a shift of +pi/2, and (1 + i G) / sqrt(2) for -pi/2, where G is
 the shifted gate's generator carried to the end of the circuit.
@@ -25,7 +25,7 @@ from qhn_core.kernels.sampling import cumulate, search
 from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities
 
 LARGEST_CONE = 6
-"""Qubits; a shift that reaches more is simulated from the start."""
+"""Qubits of a light cone; a circuit whose shift reaches more is simulated from the start."""
 
 
 @njit(cache=True, nogil=True)
@@ -44,7 +44,7 @@ def cone(layer, qubit, n_layers, n_qubits):
 
 @njit(cache=True, nogil=True)
 def _turn_rows(m, bit, u):
-    """u on one qubit of the rows of m: the qubit of value `bit` in the row's number."""
+    """Apply u to one qubit of the rows of m: the one whose bit in the row's number is `bit`."""
     for i in range(len(m)):
         if i & bit == 0:
             for j in range(len(m)):
@@ -95,7 +95,7 @@ def carried_generator(angles, layer, kind, qubit):
 
 @njit(cache=True, nogil=True)
 def _measure_again(state, generator, sign, shift, base, u, out):
-    """Measure the cone's qubits again: base (shots,) has their bits, worth 1 << shift and up, at 0."""
+    """Measure the cone's qubits again; base (shots,): bitstrings with 0 at their bits, `shift` and up."""
     size = len(generator)
     shots = base.size
     real = np.empty((size, shots))
@@ -140,7 +140,7 @@ def _search_all(cumulated, guide, total, u, out):
 
 @njit(cache=True, nogil=True)
 def state_samples(q, n_layers, key, epoch, shots):
-    """Measure one circuit, whose q (2**n,) before the last CX gates is given: words (1, shots)."""
+    """Measure one circuit, given its q (2**n,) before the last CX gates: words (1, shots)."""
     n_qubits = popcount(q.size - 1)
     out = np.empty((1, shots), dtype=np.int64)
     u = np.empty(shots)

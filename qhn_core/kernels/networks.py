@@ -1,7 +1,8 @@
-"""How well binary networks fit a data set, from their packed bits: nothing here needs a table.
+"""How well binary networks fit a data set, computed from their packed bits, without a table.
 
 Each network's numbers are added up in one fixed order, so they do not depend on which other networks
-are asked for. The exponential is our own, since numba calls the library's once a number.
+are in the batch. The exponential is written out here, because numba would call the library's for one
+number at a time.
 """
 
 import numpy as np
@@ -111,7 +112,7 @@ def _sum_and_log_product(terms, factors):
 
 @njit(cache=True, nogil=True)
 def _log_likelihood(logits, signs, terms, factors):
-    """Sum over points of log p(label), nats; terms and factors are memory to work in."""
+    """Sum over points of log p(label), nats; terms and factors (points,) are scratch arrays."""
     for p in range(logits.size):
         margin = logits[p] * signs[p]
         terms[p] = min(margin, 0.0)
@@ -120,10 +121,11 @@ def _log_likelihood(logits, signs, terms, factors):
 
 
 @njit(cache=True, nogil=True)
-def score_networks(words, columns, signs, n_hidden):
-    """(log-likelihood summed over the points, share of points told right), each (B,), of words (W, B).
+def score_networks(words, columns, signs, n_hidden, tie):
+    """(log-likelihood summed over the points, share of points classified right), each (B,): words (W, B).
 
-    columns (n_inputs, points): the points; signs (points,): 1.0 for label 1 and -1.0 for label 0.
+    columns (n_inputs, points): the points; signs (points,): 1.0 for label 1 and -1.0 for label 0;
+    tie: logits up to it are class 0, see `BinaryNetwork.tie`.
     """
     n_networks, points = words.shape[1], columns.shape[1]
     likelihood, accuracy = np.empty(n_networks), np.empty(n_networks)
@@ -133,6 +135,6 @@ def score_networks(words, columns, signs, n_hidden):
         likelihood[network] = _log_likelihood(logits, signs, hidden, factors)
         right = 0
         for p in range(points):
-            right += (logits[p] > 0.0) == (signs[p] > 0.0)
+            right += (logits[p] > tie) == (signs[p] > 0.0)
         accuracy[network] = right / points
     return likelihood, accuracy

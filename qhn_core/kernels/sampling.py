@@ -7,18 +7,29 @@ from qhn_core.kernels.hamming import WORD_BITS
 from qhn_core.kernels.philox import fill_uniform
 
 BITS_PER_UNIFORM = 21
-"""A uniform number has 53 bits: after 21 decisions 32 are left for the last one. 3 groups make a word."""
+"""A uniform number has 53 bits: after 21 fair decisions 32 are left. Three such numbers make a word."""
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _division(one):
+    """How [0, 1) is divided for a bit: (where 1 begins, stretch of the part of 0, stretch of that of 1).
+
+    A bit that is certain takes all of [0, 1), so u stays as it is. One that is never 1 begins nowhere:
+    rounding can lift u to 1.
+    """
+    zero = 1.0 - one
+    if zero >= 1.0:
+        return np.inf, 1.0, 1.0
+    return zero, (1.0 / zero if zero > 0.0 else 1.0), 1.0 / one
 
 
 @njit(cache=True, nogil=True)
 def _draw_bit(one, u, bit):
     """Decide one bit of all shots with probability `one`, and stretch what is left of u over [0, 1)."""
-    zero = 1.0 - one if one > 0.0 else np.inf  # rounding can lift u to 1: an impossible bit stays 0
-    scale_zero = 1.0 / zero if zero > 0.0 else 0.0
-    scale_one = 1.0 / one if one > 0.0 else 0.0
+    zero, stretch_zero, stretch_one = _division(one)
     for s in range(u.size):
         above = u[s] >= zero
-        u[s] = (u[s] - zero) * scale_one if above else u[s] * scale_zero
+        u[s] = (u[s] - zero) * stretch_one if above else u[s] * stretch_zero
         bit[s] = above
 
 
@@ -27,8 +38,8 @@ def sample_product(ones, uniforms):
     """Invert the CDF of product distributions: one uniform number gives one bitstring.
 
     ones (C, n): probability that each bit is 1; uniforms (C, shots) in [0, 1).
-    Returns indices (C, shots), the same that a search in the cumulated 2**n probabilities finds,
-    in n steps and without forming them.
+    Returns indices (C, shots). A search in the 2**n cumulated probabilities finds the same indices; this
+    takes n steps, and computes none of them.
     """
     n_circuits, shots = uniforms.shape
     indices = np.zeros((n_circuits, shots), dtype=np.int64)
@@ -45,27 +56,23 @@ def sample_product(ones, uniforms):
 @njit(cache=True, nogil=True)
 def _draw_linked_bit(ones, previous, u, bit):
     """The same where the probability is ones[previous bit]."""
-    zero0 = 1.0 - ones[0] if ones[0] > 0.0 else np.inf
-    zero1 = 1.0 - ones[1] if ones[1] > 0.0 else np.inf
-    scale00 = 1.0 / zero0 if zero0 > 0.0 else 0.0
-    scale10 = 1.0 / zero1 if zero1 > 0.0 else 0.0
-    scale01 = 1.0 / ones[0] if ones[0] > 0.0 else 0.0
-    scale11 = 1.0 / ones[1] if ones[1] > 0.0 else 0.0
+    zero_after_0, stretch_00, stretch_01 = _division(ones[0])
+    zero_after_1, stretch_10, stretch_11 = _division(ones[1])
     for s in range(u.size):
-        zero = zero1 if previous[s] else zero0
+        zero = zero_after_1 if previous[s] else zero_after_0
         above = u[s] >= zero
         if above:
-            u[s] = (u[s] - zero) * (scale11 if previous[s] else scale01)
+            u[s] = (u[s] - zero) * (stretch_11 if previous[s] else stretch_01)
         else:
-            u[s] *= scale10 if previous[s] else scale00
+            u[s] *= stretch_10 if previous[s] else stretch_00
         bit[s] = above
 
 
 @njit(cache=True, nogil=True)
 def sample_chain(chain, first, key, epoch, stream, out):
-    """Measure one circuit whose bits, before CX(first, first + 1), ..., depend on the bit before at most.
+    """Measure one circuit whose bits, before CX(first, first + 1), ..., depend only on the bit before.
 
-    chain (n, 2): probability that each bit is 1, given the bit before; fills words out (W, shots).
+    chain (n, 2): probability that each bit is 1, given the bit before. Fills words out (W, shots).
     """
     shots = out.shape[1]
     u = np.empty(shots)
@@ -92,10 +99,10 @@ def sample_chain(chain, first, key, epoch, stream, out):
 
 @njit(cache=True, nogil=True)
 def cumulate(probabilities):
-    """(running sums (size,), guide (size,)) of unnormalised probabilities, for `search`.
+    """Compute (running sums (size,), guide (size,), total) of unnormalised probabilities, for `search`.
 
     guide[g] is the first index whose running sum exceeds g / size of the total, so that a search
-    starts next to its goal (Chen and Asau, 1974).
+    starts close to its result (Chen and Asau, 1974).
     """
     size = probabilities.size
     cumulated = np.empty(size)
@@ -106,7 +113,7 @@ def cumulate(probabilities):
         cumulated[i] = total
         if probabilities[i] > 0.0:
             last = i
-    cumulated[last:] = np.inf  # whatever the rounding, no impossible outcome is found
+    cumulated[last:] = np.inf  # so that no impossible outcome is found, whatever the rounding
     guide = np.empty(size, dtype=np.int64)
     i = 0
     for g in range(size):

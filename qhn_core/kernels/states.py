@@ -41,7 +41,7 @@ def entangle(state, first, n_qubits):
 
 @njit(cache=True, nogil=True)
 def product_vector(factors, first, out):
-    """Products over qubits of factors (n, 2), then CX(first, first+1), ...: written to out (2**n,)."""
+    """Write the product over qubits of factors (n, 2), after CX(first, first+1), ..., into out (2**n,)."""
     out[0] = 1.0
     half = 1
     for j in range(len(factors) - 1, -1, -1):  # the last qubit is the least significant bit
@@ -58,7 +58,7 @@ def product_vector(factors, first, out):
 
 @njit(cache=True, nogil=True)
 def first_layer(factors):
-    """`product_vector` with the CX gates of layer 1 for each row of factors (B, n, 2): (B, 2**n)."""
+    """`product_vector` (B, 2**n) with the CX gates of layer 1, for each row of factors (B, n, 2)."""
     out = np.empty((len(factors), 1 << factors.shape[1]))
     for row in range(len(factors)):
         product_vector(factors[row], 1, out[row])
@@ -101,9 +101,9 @@ def _turn_two(v, out, c0, s0, c1, s1, cx_before, cx_after):
 
 @njit(cache=True, nogil=True)
 def _turn_all(v, half_angles, first, cx_before):
-    """RY(2 * half_angles) on every qubit of one real array, with CX(first, first+1), ... before or after.
+    """Apply RY(2 * half_angles) to all qubits of a real array, and CX(first, first+1), ... before or after.
 
-    Consumes v; the passes go to and fro between it and a second array.
+    Overwrites v: the passes alternate between it and a second array.
     """
     n_qubits = half_angles.size
     out = np.empty_like(v)
@@ -149,7 +149,7 @@ def _phases(angles, first):
 
 @njit(cache=True, nogil=True)
 def _turn_phases(state, angles, first):
-    """RZ(angles), conjugated by CX(first, first+1), ..., on `state` (2, 2**n), in place."""
+    """Apply RZ(angles), conjugated by CX(first, first+1), ..., to `state` (2, 2**n), in place."""
     n_qubits = angles.size
     cut = n_qubits // 2
     cut -= (cut - first) % 2  # no CX crosses it
@@ -169,10 +169,10 @@ def _turn_phases(state, angles, first):
 
 @njit(cache=True, nogil=True)
 def rotate(state, angles, first):
-    """CX(first, first+1), ... of the layer before, then RZ and RY on every qubit, angles (2, n).
+    """Apply CX(first, first+1), ... of the layer before, then RZ and RY to every qubit, angles (2, n).
 
-    state (2, 2**n) is consumed; returns the new one. RZ and CX change places, which permutes RZ's
-    diagonal, so that the CX gates are part of the passes that turn two qubits.
+    Overwrites state (2, 2**n) and returns the new one. RZ and CX are swapped, which permutes RZ's
+    diagonal, so that the passes that turn two qubits can apply the CX gates too.
     """
     _turn_phases(state, angles[1], first)
     out = np.empty_like(state)
@@ -183,7 +183,7 @@ def rotate(state, angles, first):
 
 @njit(cache=True, nogil=True)
 def unrotate(state, angles, first):
-    """The inverse of `rotate`; consumes `state` too."""
+    """Undo `rotate`; overwrites `state` too."""
     out = np.empty_like(state)
     for part in range(2):
         out[part] = _turn_all(state[part], -angles[0] / 2, first, False)
@@ -193,9 +193,11 @@ def unrotate(state, angles, first):
 
 @njit(cache=True, nogil=True)
 def _multiply(state, filled, factor):
-    """The product of `factor` and what the first `filled` amplitudes hold; returns how many there are."""
+    """Multiply the first `filled` amplitudes by one more group, `factor`; returns their new number."""
     low = state[:, :filled]
-    for part in range(factor.size - 1, -1, -1):  # the lowest part last: the others are made of it
+    for part in range(
+        factor.size - 1, -1, -1
+    ):  # the lowest part comes last, since the others are computed from it
         c = factor[part].real
         s = factor[part].imag
         re = state[0, part * filled : (part + 1) * filled]
@@ -210,7 +212,7 @@ def _multiply(state, filled, factor):
 
 @njit(cache=True, nogil=True)
 def _after_two_layers(angles):
-    """State (2, 2**n) before the CX gates of layer 2, angles (2, 2, n): so far a product of groups."""
+    """State (2, 2**n) before the CX gates of layer 2, angles (2, 2, n): still a product of groups."""
     starts = group_starts(2, angles.shape[2])
     state = np.zeros((2, 1 << angles.shape[2]))
     state[0, 0] = 1.0
@@ -251,7 +253,7 @@ def probabilities(state):
 
 @njit(cache=True, nogil=True)
 def entangled_copy(vector, n_layers, n_qubits):
-    """Numbers of basis states (2**n,) after the last CX gates in the order before them, or back."""
+    """Reorder numbers of basis states (2**n,) from after the last CX gates to before them, or back."""
     controls = control_bits(n_qubits, n_layers % 2)
     out = np.empty_like(vector)
     for i in range(vector.size):
@@ -263,7 +265,7 @@ def entangled_copy(vector, n_layers, n_qubits):
 def born_rule(amplitudes, probabilities):
     """Write |amplitude|**2, normalised, into `probabilities` (2**n,).
 
-    amplitudes (2 * 2**n,): real and imaginary parts in turn, in single precision, as qsim gives them.
+    amplitudes (2 * 2**n,): real and imaginary parts in turn, in single precision, as qsim returns them.
     """
     total = 0.0
     for i in range(probabilities.size):

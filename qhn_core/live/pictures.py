@@ -18,13 +18,13 @@ from qhn_core.figures.sampled_networks import (
 from qhn_core.figures.style import Figure
 from qhn_core.jobs.job import Job
 from qhn_core.model.predictions import decision_surfaces, plot_axes
-from qhn_core.model.scores import NetworkScores, SampledScores, ScoreTable
+from qhn_core.model.scores import NetworkScores, ScoreTable
 from qhn_core.training.state import TrainingState
 
 
 def pictures(job: Job, scores: NetworkScores, seed: int | None) -> dict[str, Figure]:
     """Draw the decision boundary and the histogram of a seed; None: of the best seed so far."""
-    if isinstance(scores, SampledScores):
+    if scores.table is None:
         measured = _measured(job, seed)
         return {
             "boundary": predictions_figure(scores, measured),
@@ -33,19 +33,19 @@ def pictures(job: Job, scores: NetworkScores, seed: int | None) -> dict[str, Fig
     samples, exact = _distribution(job, seed)
     axes = plot_axes(scores)
     return {
-        "boundary": boundary_figure(scores, axes, _surfaces(scores, axes, samples, exact)),
-        "histogram": histogram_figure(scores, samples, exact),
+        "boundary": boundary_figure(scores, axes, _surfaces(scores.table, axes, samples, exact)),
+        "histogram": histogram_figure(scores.table, samples, exact),
     }
 
 
 def picture_changes(job: Job, scores: NetworkScores, seed: int | None) -> tuple[list[Float], list[Any]]:
     """Return (predictions, traces of the histogram): the parts of the pictures that change."""
-    if isinstance(scores, SampledScores):
+    if scores.table is None:
         measured = _measured(job, seed)
         return prediction_surfaces(scores, measured), networks_figure(scores, measured)["data"]
     samples, exact = _distribution(job, seed)
-    surfaces = _surfaces(scores, plot_axes(scores), samples, exact)
-    return surfaces, histogram_figure(scores, samples, exact)["data"]
+    surfaces = _surfaces(scores.table, plot_axes(scores), samples, exact)
+    return surfaces, histogram_figure(scores.table, samples, exact)["data"]
 
 
 def _measured(job: Job, seed: int | None) -> Measured:

@@ -10,7 +10,7 @@ from qhn_core.jobs.job import Job, Status
 from qhn_core.live.pictures import shown_row
 from qhn_core.model.capacity import has_tables
 from qhn_core.model.references import exhaustive_search, logistic_regression
-from qhn_core.model.scores import NetworkScores, SampledScores
+from qhn_core.model.scores import NetworkScores
 from qhn_core.objectives.terms import upper_bound
 from qhn_core.training.history import Rows
 
@@ -60,7 +60,7 @@ def status(job: Job, rows: Rows, scores: NetworkScores, seed: int | None) -> dic
     guidance = GUIDANCE_EARLY if early else GUIDANCE_AT_REST
     if config.shots is None:
         guidance = {**guidance, **GUIDANCE_EXACT}
-    if isinstance(scores, SampledScores):
+    if scores.table is None:
         guidance = {**guidance, **GUIDANCE_LARGE}
         if config.n_inputs != 2:
             guidance["boundary"] = GUIDANCE_IMAGES
@@ -98,14 +98,14 @@ def _time_left(job: Job) -> str:
 
 def _references(job: Job, scores: NetworkScores) -> tuple[str, str, str]:
     """Return the references of test BCE, test accuracy and the objective; empty where there is none."""
-    if isinstance(scores, SampledScores):
+    if scores.table is None:
         linear = logistic_regression(scores.dataset)
         bce, accuracy = (
             f"logistic regression {linear[name][0]:.3f}" for name in ("test_bce", "test_accuracy")
         )
         return bce, accuracy, ""
-    best = exhaustive_search(scores)[1]
-    level, label = upper_bound(job.config, scores)
+    best = exhaustive_search(scores.table)[1]
+    level, label = upper_bound(job.config, scores.table)
     return (
         f"exhaustive search {best.test_bce:.3f}",
         f"exhaustive search {best.test_accuracy:.3f}",

@@ -1,1 +1,1 @@
-"""What is learned: data, the binary networks, and how good each network is."""
+"""What is learned: the data, the binary networks, and how well each network fits the data."""

@@ -1,4 +1,4 @@
-"""What fits: when all 2**n networks are looked up in tables, and how much memory they take."""
+"""What fits into memory: whether a run looks all 2**n networks up in tables, and how large these are."""
 
 import numpy as np
 import psutil
@@ -8,11 +8,11 @@ from qhn_core.config import RunConfig
 BYTES_PER_NETWORK = 128
 """Peak memory of a run, per basis state: four tables of scores, and as much again for states."""
 MOST_TABLE_BITS = 22
-"""Above, a run that can do without tables does."""
+"""With more qubits, a run that can do without tables does."""
 
 
 def check_memory(config: RunConfig) -> None:
-    """Raise ValueError where the 2**n tables and states do not fit this machine's memory."""
+    """Raise ValueError where tables and states of 2**n numbers do not fit this machine's memory."""
     present = psutil.virtual_memory().total
     bits_present = (present // BYTES_PER_NETWORK).bit_length() - 1
     if config.n_qubits > bits_present:
@@ -24,7 +24,7 @@ def check_memory(config: RunConfig) -> None:
 
 
 def tables_gb(n_qubits: int) -> str:
-    """Memory that a run with tables needs, in words, for any number of qubits.
+    """Say how many GB a run with tables needs, for any number of qubits.
 
     >>> tables_gb(22), tables_gb(134)
     ('0.5', '10^33')
@@ -36,7 +36,7 @@ def tables_gb(n_qubits: int) -> str:
 
 
 def largest_network(config: RunConfig, most_qubits: int) -> str:
-    """Which networks on a config's data have at most so many bits, in words.
+    """Say which networks on a config's data have at most so many bits.
 
     >>> largest_network(RunConfig(), 22), largest_network(RunConfig(dataset="digits"), 22)
     ('n_hidden may be 1 to 5', 'no network on digits fits')
@@ -46,9 +46,9 @@ def largest_network(config: RunConfig, most_qubits: int) -> str:
 
 
 def way_out(config: RunConfig) -> str:
-    """What to change so that a run needs no 2**n."""
+    """Say what to change in a config so that its run needs no tables of 2**n."""
     if without_tables(config):
-        return ", where every network is looked at; only training from samples takes more qubits"
+        return ", since every network is looked at; only training from samples works with more qubits"
     changes = {
         f"n_layers={config.n_layers} by 1 or 2": config.n_layers > 2,
         "exact expectations by shots": config.shots is None,
@@ -59,10 +59,10 @@ def way_out(config: RunConfig) -> str:
 
 
 def without_tables(config: RunConfig) -> bool:
-    """Whether a run never needs all 2**n networks: one or two layers, measured with finite shots."""
+    """Whether a run never needs all 2**n networks: it has one or two layers and finite shots."""
     return config.has_closed_form and config.shots is not None
 
 
 def has_tables(config: RunConfig) -> bool:
-    """Whether a run looks its networks up in tables: where they are small, or it can't do without."""
+    """Whether a run looks its networks up in tables: they are small, or it cannot do without them."""
     return config.n_qubits <= MOST_TABLE_BITS or not without_tables(config)

@@ -15,7 +15,7 @@ GAUSSIAN_CENTERS = {0: [(-1, -2)], 1: [(-2, 1), (1, 1), (2, -2)]}
 """Clusters of each class, equally likely: those of the original code, arXiv:2301.08292."""
 
 
-@dataclass(frozen=True, eq=False)  # arrays have no one truth; a set of data is itself
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value, so a data set equals itself only
 class Dataset:
     """Points x (n, n_inputs) and labels y (n,) of 0 and 1, for training and for test; read-only."""
 
@@ -27,6 +27,11 @@ class Dataset:
     def __post_init__(self) -> None:
         for array in (self.x_train, self.y_train, self.x_test, self.y_test):
             array.setflags(write=False)
+
+    @property
+    def parts(self) -> tuple[tuple[str, Float, Index], tuple[str, Float, Index]]:
+        """("train", its points, its labels) and ("test", ...)."""
+        return ("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)
 
 
 def _gaussian(n: int, noise: float, rng: np.random.Generator) -> tuple[Float, Index]:
@@ -40,7 +45,7 @@ def _gaussian(n: int, noise: float, rng: np.random.Generator) -> tuple[Float, In
 def _draw(name: str, n: int, noise: float, rng: np.random.Generator) -> tuple[Float, Index]:
     if name == "gaussian":
         return _gaussian(n, noise, rng)
-    from sklearn.datasets import make_circles, make_moons  # 1 s to import; gaussian needs none of it
+    from sklearn.datasets import make_circles, make_moons  # takes 1 s to import; gaussian does not need it
 
     seed = int(rng.integers(2**31))
     if name == "moons":
@@ -63,7 +68,7 @@ def _digits(counts: tuple[int, int], noise: float, rng: np.random.Generator) -> 
     if sum(counts) > most:
         raise ValueError(
             f"n_train_per_class={counts[0]}, n_test_per_class={counts[1]}: dataset='digits' has {most} "
-            "images of each class; the two together must not be more"
+            "images of each class, so their sum must not be larger"
         )
     parts, start = [], 0
     for count in counts:
@@ -83,11 +88,11 @@ def load_dataset(
     noise: float | None = None,
     scale: float | None = None,
 ) -> Dataset:
-    """A seeded, balanced dataset: "gaussian", "moons", "rings" or "digits" (8x8 images, odd or even).
+    """Make a seeded, balanced dataset: "gaussian", "moons", "rings" or "digits" (8x8 images, odd or even).
 
-    noise: standard deviation of the noise, before scaling; scale: factor on all coordinates;
-    both default to the dataset's own (`DEFAULTS`). Training and test points are independent draws, of
-    digits different images.
+    noise: standard deviation of the noise, before scaling. scale: factor on all coordinates. Both
+    default to the dataset's own (`DEFAULTS`). Training and test points are drawn independently; the
+    two sets of digits share no image. Results are cached.
     Raises ValueError for an unknown name or a value out of range.
 
     >>> data = load_dataset("moons")
@@ -95,16 +100,16 @@ def load_dataset(
     ((300, 2), np.float64(0.5), (200, 2))
     """
     if name not in get_args(DatasetName):
-        raise ValueError(f"dataset={name!r}: allowed are {', '.join(map(repr, get_args(DatasetName)))}")
+        raise ValueError(f"dataset={name!r}: must be one of {', '.join(map(repr, get_args(DatasetName)))}")
     if seed < 0:
-        raise ValueError(f"seed={seed}: needed is a whole number, 0 or more")
+        raise ValueError(f"seed={seed}: must be a whole number, 0 or more")
     for field, count in (("n_train_per_class", n_train_per_class), ("n_test_per_class", n_test_per_class)):
         if count < 1:
-            raise ValueError(f"{field}={count}: needed is a whole number, 1 or more")
+            raise ValueError(f"{field}={count}: must be a whole number, 1 or more")
     if noise is not None and not (np.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise={noise}: needed is a finite number, 0 or more")
+        raise ValueError(f"noise={noise}: must be a finite number, 0 or more")
     if scale is not None and not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale={scale}: needed is a finite number above 0")
+        raise ValueError(f"scale={scale}: must be a finite number above 0")
     default_noise, default_scale = DEFAULTS[name]
     noise = default_noise if noise is None else noise
     scale = default_scale if scale is None else scale

@@ -26,26 +26,29 @@ class BinaryNetwork:
     def __post_init__(self) -> None:
         for field in ("n_inputs", "n_hidden"):
             if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)}: needed is a whole number, 1 or more")
+                raise ValueError(f"{field}={getattr(self, field)}: must be a whole number, 1 or more")
 
     @property
     def n_bits(self) -> int:
-        """Bits of one network."""
+        """How many bits describe a network: (n_inputs + 2) * n_hidden + 2."""
         return self.n_hidden * (self.n_inputs + 2) + 2
 
     def weights(self, bits: Bits) -> tuple[Float, Float, Float, Float]:
-        """W1 (..., n_inputs, n_hidden), W2 (..., n_hidden), b2 (...,), b1 (..., n_hidden) in {-1, +1}."""
+        """Read W1 (..., n_inputs, n_hidden), W2 (..., n_hidden), b2 (...,), b1 (..., n_hidden): all ±1.
+
+        Raises ValueError where bits (..., n_bits) has another number of columns.
+        """
         if bits.shape[-1] != self.n_bits:
             raise ValueError(f"bits has {bits.shape[-1]} columns; this network needs {self.n_bits}")
-        w: Float = 2.0 * bits[..., :-1].astype(np.float64) - 1.0
+        w = 2.0 * bits[..., :-1].astype(np.float64) - 1.0
         d, h = self.n_inputs, self.n_hidden
         w1 = w[..., : d * h].reshape(*bits.shape[:-1], d, h)
         return w1, w[..., d * h : d * h + h], w[..., d * h + h], w[..., d * h + h + 1 :]
 
     def canonical(self, bits: Bits) -> Bits:
-        """The bitstring (B, n_bits) of the same function whose hidden neurons are in sorted order.
+        """Sort the hidden neurons of networks (B, n_bits): the same functions, with one bitstring each.
 
-        Hidden neurons can change places, so up to n_hidden! bitstrings are one function.
+        Hidden neurons can change places, so up to n_hidden! bitstrings are the same function.
 
         >>> net = BinaryNetwork()
         >>> one, other = np.zeros((2, 1, 14), dtype=np.uint8)
@@ -63,17 +66,30 @@ class BinaryNetwork:
         return out
 
     def logits(self, bits: Bits, x: Float) -> Float:
-        """Logit of class 1 for each network and point: bits (B, n_bits), x (n, n_inputs) -> (B, n)."""
+        """Compute the logit of class 1 at each point: bits (B, n_bits), x (n, n_inputs) -> (B, n)."""
         w1, w2, b2, b1 = self.weights(bits)
         hidden = np.matmul(x, w1) + b1[:, None, :]
         sigmoid = bits[:, -1] == 1
         active = np.maximum(hidden, 0.0)
         active[sigmoid] = expit(hidden[sigmoid])
-        logits: Float = np.matmul(active, w2[:, :, None])[..., 0] + b2[:, None]
-        return logits
+        return np.matmul(active, w2[:, :, None])[..., 0] + b2[:, None]
+
+    def tie(self, x: Float) -> float:
+        """Bound how far rounding can lift a logit of exactly 0, at points x (n, n_inputs).
+
+        Some networks are undecided everywhere: two sigmoids with opposite weights add up to 1, and b2 is
+        -1. Rounding makes their logits a little more or less than 0. A logit up to this bound counts as
+        0, which is class 0, so that the accuracy of such a network does not depend on rounding.
+
+        >>> BinaryNetwork().tie(np.array([[1.0, -1.0]])) < 1e-13
+        True
+        """
+        largest = self.n_hidden * (1 + np.abs(x).sum(axis=1).max()) + 1  # of all sums on the way
+        terms = self.n_inputs + self.n_hidden + 2
+        return float(terms * np.finfo(float).eps * largest)
 
     def log_likelihood(self, bits: Bits, x: Float, y: Index) -> Float:
-        """Bernoulli log-likelihood (B,) in nats, summed over the points; stable for any logit.
+        """Compute the Bernoulli log-likelihood (B,) in nats, summed over the points; stable for any logit.
 
         >>> net = BinaryNetwork()
         >>> zero = np.zeros((1, 14), dtype=np.uint8)  # all weights -1, ReLU: the logit is -1 at (1, 1)
@@ -84,6 +100,5 @@ class BinaryNetwork:
 
 
 def log_probabilities(logits: Float, y: Index) -> Float:
-    """log p(y | logit) (..., n) in nats for labels y (n,)."""
-    out: Float = -np.logaddexp(0.0, np.where(y == 1, -logits, logits))
-    return out
+    """Compute log p(y | logit) (..., n) in nats for labels y (n,)."""
+    return -np.logaddexp(0.0, np.where(y == 1, -logits, logits))

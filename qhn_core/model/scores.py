@@ -1,12 +1,13 @@
-"""A config turned into data, a network and the scores of every network: what training looks up."""
+"""A config turned into data, a network and the scores of networks: what training looks up."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
+from typing import Protocol, Self
 
 import numpy as np
 
 from qhn_core.bits import Bits, Float, Index, bits_to_index, index_to_bits
-from qhn_core.config import RunConfig
+from qhn_core.config import DatasetName, RunConfig
 from qhn_core.kernels.networks import score_networks
 from qhn_core.kernels.transforms import mean_of_table
 from qhn_core.model.capacity import check_memory, has_tables
@@ -18,6 +19,31 @@ MOST_KNOWN = 2**18
 """Networks whose likelihood is remembered."""
 CHUNK = 1024
 """Networks that are evaluated at once: (1024, 300) logits stay in the cache."""
+
+
+class NetworkScores(Protocol):
+    """Data, a network, and how well networks of sampled bitstrings fit the data.
+
+    Samples are packed bitstrings (C, n_words, shots), see `bits.bits_to_words`.
+    """
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data that networks are scored on."""
+
+    @property
+    def network(self) -> BinaryNetwork:
+        """The network that a bitstring describes."""
+
+    @property
+    def table(self) -> "ScoreTable | None":
+        """The scores of all 2**n networks, or None where there are too many networks for a table."""
+
+    def mean_log_likelihood(self, samples: Index) -> Float:
+        """Mean training log-likelihood (C,) over each circuit's samples, nats."""
+
+    def mean_scores(self, samples: Index) -> dict[str, Float]:
+        """Mean BCE (nats) and accuracy, each (C,), over each circuit's samples."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +62,17 @@ class ScoreTable:
     function_of: Index
     """Which of `functions` each of the 2**n networks is."""
 
+    @property
+    def table(self) -> "ScoreTable":
+        """All scores: itself."""
+        return self
+
     def mean_log_likelihood(self, samples: Index) -> Float:
-        """Mean over each circuit's samples, packed (C, 1, shots), of the training log-likelihood: (C,)."""
-        means: Float = mean_of_table(self.train_log_likelihood, samples[:, 0])
-        return means
+        """Look up the mean training log-likelihood (C,) of samples (C, 1, shots), nats."""
+        return mean_of_table(self.train_log_likelihood, samples[:, 0])
 
     def mean_scores(self, samples: Index) -> dict[str, Float]:
-        """Mean BCE (nats) and accuracy over each circuit's samples, packed (C, 1, shots): each (C,)."""
+        """Look up the mean BCE (nats) and accuracy, each (C,), of samples (C, 1, shots)."""
         return {name: mean_of_table(getattr(self, name), samples[:, 0]) for name in SCORES}
 
     @cached_property
@@ -63,10 +93,15 @@ class SampledScores:
     dataset: Dataset
     network: BinaryNetwork
     known: dict[bytes, float] = field(default_factory=dict, compare=False, repr=False)
-    """Training log-likelihood by packed bitstring, of the networks met last."""
+    """Training log-likelihood by packed bitstring, of the networks sampled last."""
+
+    @property
+    def table(self) -> None:
+        """None: there are too many networks to score them all."""
+        return None
 
     def mean_log_likelihood(self, samples: Index) -> Float:
-        """Mean training log-likelihood (C,) over each circuit's samples, packed (C, n_words, shots).
+        """Compute the mean training log-likelihood (C,) of samples (C, n_words, shots), nats.
 
         Each distinct network is scored once, and remembered.
         """
@@ -81,16 +116,15 @@ class SampledScores:
         if len(self.known) > MOST_KNOWN:
             self.known.clear()
         self.known.update(values)
-        found: Float = np.array([values[key] for key in keys], dtype=np.float64)
+        found = np.array([values[key] for key in keys], dtype=np.float64)
         return found.reshape(n_circuits, shots).mean(axis=1)
 
     def mean_scores(self, samples: Index) -> dict[str, Float]:
-        """Mean BCE (nats) and accuracy, each (C,), over each circuit's samples (C, n_words, shots)."""
+        """Compute the mean BCE (nats) and accuracy, each (C,), of samples (C, n_words, shots)."""
         n_circuits, n_words, shots = samples.shape
         words = samples.transpose(1, 0, 2).reshape(n_words, -1)
         out: dict[str, Float] = {}
-        data = self.dataset
-        for part, x, y in (("train", data.x_train, data.y_train), ("test", data.x_test, data.y_test)):
+        for part, x, y in self.dataset.parts:
             likelihood, accuracy = self._score(words, x, y)
             out[f"{part}_bce"] = -likelihood.reshape(n_circuits, shots).mean(axis=1) / len(y)
             out[f"{part}_accuracy"] = accuracy.reshape(n_circuits, shots).mean(axis=1)
@@ -98,83 +132,75 @@ class SampledScores:
 
     def _score(self, words: Index, x: Float, y: Index) -> tuple[Float, Float]:
         columns, signs = np.ascontiguousarray(x.T), 2.0 * y - 1.0
-        scores: tuple[Float, Float] = score_networks(
-            np.ascontiguousarray(words), columns, signs, self.network.n_hidden
+        words, tie = np.ascontiguousarray(words), self.network.tie(x)
+        return score_networks(words, columns, signs, self.network.n_hidden, tie)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The fields of a config that its data and its network depend on, and so all scores."""
+
+    dataset: DatasetName
+    dataset_seed: int
+    n_train_per_class: int
+    n_test_per_class: int
+    dataset_noise: float | None
+    dataset_scale: float | None
+    n_hidden: int
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        """Take the fields from a config."""
+        return cls(**{f.name: getattr(config, f.name) for f in fields(cls)})
+
+    def load(self) -> tuple[Dataset, BinaryNetwork]:
+        """Make the data and the network."""
+        dataset = load_dataset(
+            self.dataset,
+            self.dataset_seed,
+            self.n_train_per_class,
+            self.n_test_per_class,
+            self.dataset_noise,
+            self.dataset_scale,
         )
-        return scores
-
-
-NetworkScores = ScoreTable | SampledScores
+        return dataset, BinaryNetwork(dataset.x_train.shape[1], self.n_hidden)
 
 
 def network_scores_for(config: RunConfig) -> NetworkScores:
-    """What a run scores its networks by: tables, or each network that it meets.
+    """Choose how a run scores its networks: by a table of all, or each network when it is sampled.
 
     Raises ValueError where a run needs tables that do not fit the memory.
     """
-    if has_tables(config):
-        return score_table(config)
-    return _build_large(*_determined_by(config))
-
-
-def _determined_by(config: RunConfig) -> tuple[str, int, int, int, float | None, float | None, int]:
-    """The fields that a problem depends on."""
-    points = (config.n_train_per_class, config.n_test_per_class)
-    return (
-        config.dataset,
-        config.dataset_seed,
-        *points,
-        config.dataset_noise,
-        config.dataset_scale,
-        config.n_hidden,
-    )
-
-
-@lru_cache(maxsize=4)
-def _build_large(
-    name: str,
-    seed: int,
-    n_train: int,
-    n_test: int,
-    noise: float | None,
-    scale: float | None,
-    n_hidden: int,
-) -> SampledScores:
-    dataset = load_dataset(name, seed, n_train, n_test, noise, scale)
-    return SampledScores(dataset, BinaryNetwork(dataset.x_train.shape[1], n_hidden))
+    return score_table(config) if has_tables(config) else _sampled_scores(DataSpec.of(config))
 
 
 def score_table(config: RunConfig) -> ScoreTable:
-    """The problem of a config with its tables; cached, since runs that differ in the objective share it.
+    """Score all networks of a config; cached, since runs that differ in the objective share the table.
 
     Raises ValueError where the tables do not fit the memory.
     """
     check_memory(config)
-    return _build(*_determined_by(config))
+    return _score_table(DataSpec.of(config))
 
 
 @lru_cache(maxsize=4)
-def _build(
-    name: str,
-    seed: int,
-    n_train: int,
-    n_test: int,
-    noise: float | None,
-    scale: float | None,
-    n_hidden: int,
-) -> ScoreTable:
-    dataset = load_dataset(name, seed, n_train, n_test, noise, scale)
-    network = BinaryNetwork(dataset.x_train.shape[1], n_hidden)
-    functions, which = _distinct_functions(network)
+def _sampled_scores(spec: DataSpec) -> SampledScores:
+    return SampledScores(*spec.load())
+
+
+@lru_cache(maxsize=4)
+def _score_table(spec: DataSpec) -> ScoreTable:
+    dataset, network = spec.load()
+    functions, function_of = _distinct_functions(network)
     scores = np.empty((4, len(functions)))
     for start in range(0, len(functions), CHUNK):
         rows = slice(start, start + CHUNK)
         bits = index_to_bits(functions[rows], network.n_bits)
         scores[0, rows], scores[1, rows] = _score(network, bits, dataset.x_train, dataset.y_train)
         scores[2, rows], scores[3, rows] = _score(network, bits, dataset.x_test, dataset.y_test)
-    tables = scores[:, which]
+    tables = scores[:, function_of]
     tables.setflags(write=False)
-    return ScoreTable(dataset, network, tables[0], tables[1], tables[2], tables[3], functions, which)
+    return ScoreTable(dataset, network, tables[0], tables[1], tables[2], tables[3], functions, function_of)
 
 
 def _distinct_functions(network: BinaryNetwork) -> tuple[Index, Index]:
@@ -187,11 +213,11 @@ def _distinct_functions(network: BinaryNetwork) -> tuple[Index, Index]:
     for start in range(0, len(everything), 64 * CHUNK):
         rows = slice(start, start + 64 * CHUNK)
         canonical[rows] = bits_to_index(network.canonical(index_to_bits(everything[rows], network.n_bits)))
-    functions, which = np.unique(canonical, return_inverse=True)
-    return functions, which
+    functions, function_of = np.unique(canonical, return_inverse=True)
+    return functions, function_of
 
 
 def _score(network: BinaryNetwork, bits: Bits, x: Float, y: Index) -> tuple[Float, Float]:
     """(summed log-likelihood, accuracy) of each network on points x with labels y."""
     logits = network.logits(bits, x)
-    return log_probabilities(logits, y).sum(axis=1), ((logits > 0) == y).mean(axis=1)
+    return log_probabilities(logits, y).sum(axis=1), ((logits > network.tie(x)) == y).mean(axis=1)

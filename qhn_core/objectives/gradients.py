@@ -15,25 +15,30 @@ from qhn_core.circuits.divergences import kernel_table, smooth
 from qhn_core.config import RunConfig
 from qhn_core.kernels import hamming, transforms
 from qhn_core.model.capacity import MOST_TABLE_BITS
-from qhn_core.model.scores import SampledScores, ScoreTable, score_table
-from qhn_core.objectives.terms import check_shape, circuit_objective, log_likelihoods
+from qhn_core.model.scores import NetworkScores, ScoreTable, score_table
+from qhn_core.objectives.terms import (
+    check_shape,
+    circuit_objective,
+    log_likelihoods,
+    mean_log_likelihood,
+)
 
 Distinct = tuple[Index, Float, Index]
-"""What `kernels.words.distinct` returns."""
+"""What `kernels.hamming.distinct` returns."""
 
 
 def shifted_angles(angles: Float) -> Float:
-    """Eq. (13): (B, L, 2, n) -> (B, P, 2, L, 2, n) for all P angles, first +pi/2, then -pi/2."""
+    """Shift each angle, eq. (13): (B, L, 2, n) -> (B, P, 2, L, 2, n), first by +pi/2, then by -pi/2."""
     n_angles = angles[0].size
     shifts = (np.pi / 2) * np.eye(n_angles).reshape(n_angles, *angles.shape[1:])
     return angles[:, None, None] + np.stack([shifts, -shifts], axis=1)
 
 
 def objective_gradient(config: RunConfig, angles: Float) -> Float:
-    """Exact dL/dtheta (B, n_layers, 2, n_qubits) at angles of that shape, by config.gradient.
+    """Compute the exact dL/dtheta (B, n_layers, 2, n_qubits) at angles of that shape, by config.gradient.
 
     "chain-rule": one backward pass. "algorithm-1": [L(theta+) - L(theta-)] / 2, which is not the
-    gradient of the regulariser.
+    gradient of the regulariser. Raises ValueError where the angles do not fit the config.
 
     >>> config = RunConfig(objective="elbo", gradient="algorithm-1", shots=None)
     >>> mle = config.model_copy(update={"objective": "mle"})
@@ -45,31 +50,31 @@ def objective_gradient(config: RunConfig, angles: Float) -> Float:
 
 
 def value_and_gradient(config: RunConfig, angles: Float) -> tuple[Float, Float]:
-    """(`objectives.objective_value` (B,), `objective_gradient`) at the same angles, simulated once."""
+    """Compute (`objective_value` (B,), `objective_gradient`) at the same angles, simulated once."""
     check_shape(config, angles)
-    problem = score_table(config)
+    table = score_table(config)
     parts = [
-        (circuit_objective(config, problem, circuits), exact_gradient(config, problem, circuits))
+        (circuit_objective(config, table, circuits), exact_gradient(config, table, circuits))
         for _, circuits in circuit_blocks(config, check_angles(angles))
     ]
     values, gradients = zip(*parts, strict=True)
     return np.concatenate(values), np.concatenate(gradients)
 
 
-def exact_gradient(config: RunConfig, problem: ScoreTable, circuits: Circuits) -> Float:
-    """See `objective_gradient`."""
+def exact_gradient(config: RunConfig, table: ScoreTable, circuits: Circuits) -> Float:
+    """Compute the exact gradient (S, L, 2, n) of circuits, see `objective_gradient`."""
     if config.gradient == "chain-rule":
-        return circuits.gradient(log_likelihoods(config, problem), config.objective)
-    gradient = circuits.gradient(log_likelihoods(config, problem), "mle")
+        return circuits.gradient(log_likelihoods(config, table), config.objective)
+    gradient = circuits.gradient(log_likelihoods(config, table), "mle")
     if config.n_layers == 1 or config.objective == "mle":
-        # A shifted RY of the last layer flips a bit of q, which changes neither its entropy nor its MMD².
+        # The two shifts of an RY of the last layer differ by a flipped bit: same entropy, same MMD².
         return gradient
     return gradient - config.regularization * shifted_regularizer_difference(config, circuits.angles)
 
 
 def sampled_gradient(
     config: RunConfig,
-    problem: ScoreTable | SampledScores,
+    networks: NetworkScores,
     circuits: Circuits,
     draws: Draws,
     measured: Index,
@@ -83,7 +88,7 @@ def sampled_gradient(
     prior = draws.prior(config.n_qubits)
     for row in range(len(gradient)):
         samples = circuits.shifted_samples(row, draws)
-        values = shifted_values(config, problem, samples, prior[row], measured[row])
+        values = shifted_values(config, networks, samples, prior[row], measured[row])
         gradient[row] = ((values[::2] - values[1::2]) / 2).reshape(config.angle_shape)
     if config.objective == "elbo" and config.gradient == "chain-rule":
         gradient += circuits.gradient(None, "elbo")
@@ -93,49 +98,44 @@ def sampled_gradient(
 
 
 def shifted_values(
-    config: RunConfig, problem: ScoreTable | SampledScores, samples: Index, prior: Index, measured: Index
+    config: RunConfig, networks: NetworkScores, samples: Index, prior: Index, measured: Index
 ) -> Float:
-    """What the shift rule takes differences of, for the circuits of one seed, (C,): E[ll] - λ MMD².
+    """Estimate E[ll] - λ MMD² of the shifted circuits of one seed (C,); its differences are the gradient.
 
-    samples (C, n_words, shots) of the shifted circuits; prior, measured (n_words, shots). Of MMD² only
-    the part that depends on the shift: for "algorithm-1" eq. (21) without its prior-prior term; for
-    "chain-rule" twice the mean kernel to the measured samples, the four-term estimator of Liu and
-    Wang (2018), arXiv:1804.04168, whose two prior terms are constant under a uniform prior.
+    samples (C, n_words, shots) of the shifted circuits; prior, measured (n_words, shots). MMD² is here
+    only the part that depends on the shift. For "algorithm-1" that is eq. (21) without its prior-prior
+    term. For "chain-rule" it is twice the mean kernel to the measured samples: the four-term estimator
+    of Liu and Wang (2018), arXiv:1804.04168, whose two prior terms are constant under a uniform prior.
     """
-    strength = config.regularization
-    scale = 1.0 if config.likelihood == "sum" else 1 / len(problem.dataset.y_train)
+    values = mean_log_likelihood(config, networks, samples)
     if config.objective != "selbo":
-        return scale * problem.mean_log_likelihood(samples)
-    table = kernel_table(config.n_qubits, config.h)
-    found = hamming.distinct(samples)
-    values = scale * problem.mean_log_likelihood(samples)
+        return values
+    strength, found = config.regularization, hamming.distinct(samples)
     if config.gradient == "chain-rule":
         return values - strength * 2 * mean_kernel(config, samples, found, measured)
-    within: Float = hamming.mean_kernel_within(*found, table)
+    within = hamming.mean_kernel_within(*found, kernel_table(config.n_qubits, config.h))
     return values - strength * (within - 2 * mean_kernel(config, samples, found, prior))
 
 
 def mean_kernel(config: RunConfig, samples: Index, found: Distinct, others: Index) -> Float:
-    """Mean kernel (C,) of each circuit's samples (C, n_words, shots) to `others` (n_words, m).
+    """Compute the mean kernel (C,) of each circuit's samples (C, n_words, shots) to `others` (n_words, m).
 
-    found: `words.distinct` of the samples. Either pair by pair, or, where there are many pairs, looked
-    up in the table of all 2**n bitstrings: the same but for rounding.
+    found: `hamming.distinct` of the samples. The kernel is computed pair by pair, or, where there are
+    many pairs, looked up in a table of all 2**n bitstrings; the results differ by rounding only.
     """
     rest, counts, sizes = hamming.distinct(others[None])
     weights = counts[0, : sizes[0]]
     n = config.n_qubits
     if n > MOST_TABLE_BITS or 3 * found[2].sum() * len(weights) < n * 2**n:
         table = kernel_table(n, config.h)
-        means: Float = hamming.mean_kernel_between(*found, rest[0], weights, table)
-        return means
+        return hamming.mean_kernel_between(*found, rest[0], weights, table)
     q = np.zeros(2**n)
     q[rest[0, 0, : sizes[0]]] = weights / weights.sum()
-    looked_up: Float = transforms.mean_of_table(smooth(q[None], config.h)[0], samples[:, 0])
-    return looked_up
+    return transforms.mean_of_table(smooth(q[None], config.h)[0], samples[:, 0])
 
 
 def shifted_regularizer_difference(config: RunConfig, angles: Float) -> Float:
-    """Line 5 of Algorithm 1 for the exact regulariser R: [R(theta+) - R(theta-)] / 2 (S, L, 2, n).
+    """Compute line 5 of Algorithm 1 for the exact regulariser R: [R(theta+) - R(theta-)] / 2 (S, L, 2, n).
 
     R is MMD² for "selbo", else KL in nats. Zero for the RY of the last layer, whose two circuits differ
     by a flipped bit, and for the RZ of the first, which act on |0>.

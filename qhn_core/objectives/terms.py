@@ -7,13 +7,13 @@ from typing import Self, get_args
 
 import numpy as np
 
-from qhn_core.bits import Float
+from qhn_core.bits import Float, Index
 from qhn_core.circuits.ansatz import check_angles
 from qhn_core.circuits.base import Circuits
 from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.config import Objective as Kind
 from qhn_core.config import RunConfig
-from qhn_core.model.scores import ScoreTable, score_table
+from qhn_core.model.scores import NetworkScores, ScoreTable, score_table
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """MLE, ELBO and SELBO, as a config names them."""
@@ -96,47 +96,54 @@ class Terms:
             return self.expected_log_likelihood - objective.strength * penalty
 
 
-def log_likelihoods(config: RunConfig, problem: ScoreTable) -> Float:
-    """Training log-likelihood of every network (2**n,), summed or averaged as the config says."""
-    total = problem.train_log_likelihood
-    return total if config.likelihood == "sum" else total / len(problem.dataset.y_train)
+def log_likelihoods(config: RunConfig, table: ScoreTable) -> Float:
+    """Return the training log-likelihood of every network (2**n,), nats, summed or averaged by config."""
+    total = table.train_log_likelihood
+    return total if config.likelihood_divisor == 1 else total / config.likelihood_divisor
+
+
+def mean_log_likelihood(config: RunConfig, networks: NetworkScores, samples: Index) -> Float:
+    """Average that over each circuit's samples, packed (C, n_words, shots): (C,)."""
+    return 1 / config.likelihood_divisor * networks.mean_log_likelihood(samples)
 
 
 def objective_value(config: RunConfig, angles: Float) -> Float:
-    """The exact objective (B,) at angles (B, n_layers, 2, n_qubits), in nats.
+    """Compute the exact objective (B,) at angles (B, n_layers, 2, n_qubits), in nats.
+
+    Raises ValueError where the angles do not fit the config, or all 2**n networks not the memory.
 
     >>> config = RunConfig(objective="elbo", shots=None)
     >>> objective_value(config, np.full((1, 1, 2, 14), np.pi / 2)).shape
     (1,)
     """
     check_shape(config, angles)
-    problem = score_table(config)
+    table = score_table(config)
     blocks = circuit_blocks(config, check_angles(angles))
-    return np.concatenate([circuit_objective(config, problem, circuits) for _, circuits in blocks])
+    return np.concatenate([circuit_objective(config, table, circuits) for _, circuits in blocks])
 
 
-def circuit_objective(config: RunConfig, problem: ScoreTable, circuits: Circuits) -> Float:
-    """The exact objective (S,) of circuits, nats."""
-    expected = circuits.means(log_likelihoods(config, problem)[None])[:, 0]
+def circuit_objective(config: RunConfig, table: ScoreTable, circuits: Circuits) -> Float:
+    """Compute the exact objective (S,) of circuits, nats."""
+    expected = circuits.means(log_likelihoods(config, table)[None])[:, 0]
     none = np.zeros(len(expected))
     kl = circuits.kl() if config.objective == "elbo" else none
     mmd_squared = circuits.mmd_squared() if config.objective == "selbo" else none
     return Terms(expected, kl, mmd_squared).value(Objective.of(config))
 
 
-def upper_bound(config: RunConfig, problem: ScoreTable) -> tuple[float, str]:
-    """(nats, name) of what the objective of no distribution q over all networks exceeds.
+def upper_bound(config: RunConfig, table: ScoreTable) -> tuple[float, str]:
+    """Bound the objective over all distributions q over networks: (nats, what the bound is called).
 
     E_q[ll] is at most the log-likelihood of the best network, which exhaustive search finds; KL and MMD²
-    only take from it. The ELBO reaches less: the best of all q is the posterior at temperature λ,
+    only reduce it. The ELBO cannot reach that: the best q is the posterior at temperature λ,
     q ∝ exp(ll / λ), and its ELBO is λ log mean exp(ll / λ). At λ = 1, with the likelihood summed, that
-    is the log evidence. With annealing λ falls to nothing, and the best network is the bound.
+    is the log evidence. With annealing λ falls to 0, and the best network is the bound.
 
     >>> from qhn_core.model.scores import score_table
     >>> upper_bound(RunConfig(objective="elbo"), score_table(RunConfig()))[1]
     'log evidence'
     """
-    scores, strength = log_likelihoods(config, problem), config.regularization
+    scores, strength = log_likelihoods(config, table), config.regularization
     best = float(scores.max())
     if config.objective == "mle" or strength == 0:
         return best, "exhaustive search"
@@ -144,10 +151,20 @@ def upper_bound(config: RunConfig, problem: ScoreTable) -> tuple[float, str]:
         return best, "best network, no MMD²"
     if config.annealing != "constant":
         return best, "best network, no KL"
-    with np.errstate(over="ignore"):  # at the smallest λ all but the best network count for nothing
-        tempered = best + strength * float(np.log(np.exp((scores - best) / strength).mean()))
+    tempered = best + strength * _log_mean_exp(scores - best, strength)
     evidence = config.likelihood == "sum" and strength == 1
     return tempered, "log evidence" if evidence else "tempered log evidence"
+
+
+def _log_mean_exp(losses: Float, strength: float) -> float:
+    """log mean exp(losses / strength), losses at most 0 and strength above 0.
+
+    Where λ is large the mean is near 1, and its logarithm would keep few digits of it, or none.
+    """
+    with np.errstate(over="ignore"):  # at the smallest λ all but the best network count for nothing
+        exponents = losses / strength
+    below_one = float(np.expm1(exponents).mean())
+    return float(np.log1p(below_one)) if below_one > -0.5 else float(np.log(np.exp(exponents).mean()))
 
 
 def check_shape(config: RunConfig, angles: Float) -> None:

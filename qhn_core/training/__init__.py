@@ -1,1 +1,1 @@
-"""Gradient ascent on an objective: one pure function, and what it tells of each epoch."""
+"""Gradient ascent on an objective: one pure function, and what it reports of each epoch."""

@@ -1,4 +1,4 @@
-"""How η and λ move during training: plateau decay (Section IV, Table I) and annealing (Section III)."""
+"""How η and λ change during training: plateau decay (Section IV, Table I) and annealing (Section III)."""
 
 import math
 
@@ -8,13 +8,14 @@ from qhn_core.bits import Float, Index
 from qhn_core.config import RunConfig
 
 CYCLES = 4
-"""Of the cyclical schedule (Fu et al. 2019, arXiv:1903.10145, with λ falling instead of rising)."""
+"""Cycles of the cyclical schedule (Fu et al. 2019, arXiv:1903.10145, with λ falling instead of rising)."""
 LAST_OF_EXPONENTIAL = 1e-3
+"""λ of the last epoch of the exponential schedule, relative to that of the first."""
 
 
 def ascend(angles: Float, gradient: Float, learning_rate: Float) -> Float:
-    """One step of each seed: angles + η gradient; angles (S, L, 2, n), learning_rate (S,)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # a diverging seed is reported, not warned of
+    """Take one step with each seed: angles + η gradient; angles (S, L, 2, n), learning_rate (S,)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # training reports a seed that diverges
         return angles + learning_rate[:, None, None, None] * gradient
 
 
@@ -25,21 +26,21 @@ def decay_on_plateau(
     patience: int,
     decay_factor: float,
 ) -> tuple[Float, Index]:
-    """New (learning_rate, stale_epochs), each (S,).
+    """Compute the new (learning_rate, stale_epochs), each (S,).
 
-    A seed that did not improve for `patience` epochs in a row has its rate multiplied by
-    `decay_factor`, and its count starts again.
+    If a seed did not improve for `patience` epochs in a row, its rate is multiplied by `decay_factor`,
+    and its count starts again.
 
     >>> decay_on_plateau(np.array([1.0]), np.array([2]), np.array([False]), 3, 0.5)
     (array([0.5]), array([0]))
     """
     stale = np.where(improved, 0, stale_epochs + 1)
-    worn_out = stale >= patience
-    return np.where(worn_out, learning_rate * decay_factor, learning_rate), np.where(worn_out, 0, stale)
+    decays = stale >= patience
+    return np.where(decays, learning_rate * decay_factor, learning_rate), np.where(decays, 0, stale)
 
 
 def strength(config: RunConfig, epoch: int) -> float:
-    """λ at an epoch, 1 to config.epochs; where there is only one epoch, it is the config's.
+    """Compute λ at an epoch, 1 to config.epochs; if there is only one epoch, the config's own λ.
 
     >>> config = RunConfig(annealing="linear", regularization=10, epochs=5)
     >>> [strength(config, epoch) for epoch in range(1, 6)]
@@ -57,7 +58,7 @@ def strength(config: RunConfig, epoch: int) -> float:
 
 
 def at_epoch(config: RunConfig, epoch: int) -> RunConfig:
-    """The config with the λ of one epoch: what is climbed then."""
+    """Return the config with the λ of one epoch: the objective that this epoch's step climbs."""
     if config.annealing == "constant":
         return config
     changes = {"regularization": strength(config, epoch), "annealing": "constant"}

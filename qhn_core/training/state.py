@@ -1,4 +1,4 @@
-"""Where the seeds of a run stand: all that the next epoch needs, and all that a checkpoint keeps."""
+"""Where the seeds of a run are: all that the next epoch needs, and all that a checkpoint keeps."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,20 +10,20 @@ from qhn_core.bits import Float, Index
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where S seeds stand after `epoch` epochs. Arrays have the seeds on their first axis."""
+    """Where S seeds are after `epoch` epochs. Arrays have the seeds on their first axis."""
 
     epoch: int
     seeds: Index
     angles: Float
     best_angles: Float
     best_objective: Float
-    """Of `best_angles`, estimated, with the λ of the last epoch: so that all epochs are judged alike."""
+    """Estimated at `best_angles`, with the λ of the last epoch, so that all epochs are judged alike."""
     learning_rate: Float
     stale_epochs: Index
     samples: Index
     """Basis states measured at `angles` (S, shots); (S, 0) for an exact run.
 
-    Of more than 63 qubits, which one index does not hold: packed bitstrings (S, n_words, shots), see
+    With more than 63 qubits, too many for one index: packed bitstrings (S, n_words, shots), see
     `bits.words_to_bits`.
     """
     gradient: Float
@@ -32,12 +32,19 @@ class TrainingState:
     """Epoch at which a seed's numbers stopped being finite, 0 where they are."""
 
     def take(self, rows: Any) -> "TrainingState":
-        """The state of some of the seeds: rows is a slice, mask or index array."""
+        """Keep some of the seeds: rows is a slice, mask or index array."""
         kept = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "epoch"}
         return TrainingState(epoch=self.epoch, **kept)
 
+    def put(self, rows: Index, other: "TrainingState") -> "TrainingState":
+        """Replace the seeds at `rows` by those of `other`, in that order; the epoch stays."""
+        merged = {f.name: getattr(self, f.name).copy() for f in fields(self) if f.name != "epoch"}
+        for name, values in merged.items():
+            values[rows] = getattr(other, name)
+        return TrainingState(epoch=self.epoch, **merged)
+
     def divergence(self) -> str:
-        """A sentence on the seeds that diverged, or an empty string."""
+        """Say which seeds diverged and when, or return an empty string."""
         bad = np.flatnonzero(self.diverged_at)
         if not len(bad):
             return ""
@@ -50,7 +57,7 @@ class TrainingState:
 
 
 def merge_states(states: list[TrainingState]) -> TrainingState:
-    """The states of shards of the seeds, all at the same epoch, as one."""
+    """Join the states of shards of the seeds, all at the same epoch."""
     joined = {
         f.name: np.concatenate([getattr(s, f.name) for s in states])
         for f in fields(TrainingState)

@@ -1,4 +1,4 @@
-"""Which simulators this machine has, and the one that a name asks for."""
+"""Which simulators this machine has, and how to get one by its name."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def _probe_gpu(name: str) -> Availability:
 
 
 def available_simulators() -> list[Availability]:
-    """Every simulator, with whether this machine has it and why.
+    """List every simulator, with whether this machine has it and why.
 
     >>> [s.name for s in available_simulators() if s.available][:2]
     ['numba', 'qsim']
@@ -77,11 +77,11 @@ def available_simulators() -> list[Availability]:
 
 
 def get_simulator(name: str = "auto", n_qubits: int = 0) -> Simulator:
-    """The simulator called `name`.
+    """Get the simulator called `name`.
 
-    "auto" is this package's own kernels, and from 20 qubits a GPU where one is found, else qsim; it
-    never fails for want of a GPU. Raises ValueError where the name is unknown or the simulator is
-    missing here.
+    "auto" is this package's own kernels; from 20 qubits, it is a GPU if one is found, or else qsim, so
+    that it never fails without a GPU. Raises ValueError where the name is unknown or the simulator is
+    missing on this machine.
 
     >>> get_simulator("auto").name
     'numba'
@@ -93,7 +93,7 @@ def get_simulator(name: str = "auto", n_qubits: int = 0) -> Simulator:
         return Compiled()
     known = {s.name: s for s in available_simulators()}
     if name not in known:
-        raise ValueError(f"simulator={name!r}: allowed are 'auto', {', '.join(map(repr, known))}")
+        raise ValueError(f"simulator={name!r}: must be one of 'auto', {', '.join(map(repr, known))}")
     if not known[name].available:
         raise ValueError(f"simulator={name!r} is not available on this machine: {known[name].why}")
     return CirqReference() if name == "cirq" else QSim(name)

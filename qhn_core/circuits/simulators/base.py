@@ -9,11 +9,11 @@ from qhn_core.circuits.ansatz import bit_probabilities, check_angles, entangle_i
 from qhn_core.kernels import sampling
 
 CHUNK_BYTES = 32 * 2**20
-"""Probabilities that are held at once, however many circuits there are."""
+"""Memory for the probabilities that are held at once, however many circuits there are."""
 
 
 def row_blocks(n_rows: int, n_qubits: int) -> list[slice]:
-    """A batch in slices whose probabilities fit CHUNK_BYTES; one slice at least, be it empty.
+    """Cut a batch into slices whose probabilities fit CHUNK_BYTES; an empty batch is one empty slice.
 
     >>> row_blocks(3, n_qubits=21)
     [slice(0, 2, None), slice(2, 4, None)]
@@ -23,9 +23,9 @@ def row_blocks(n_rows: int, n_qubits: int) -> list[slice]:
 
 
 def sample_one_layer(angles: Float, uniforms: Float) -> Index:
-    """What `Simulator.sample_indices` promises for one layer, bit by bit, without 2**n probabilities.
+    """Measure circuits of one layer bit by bit, as `Simulator.sample_indices`, without 2**n probabilities.
 
-    The CDF that is inverted is that of the product before the CX gates: another order of the outcomes.
+    It inverts the CDF of the product before the CX gates, where the outcomes are in another order.
     """
     before_cx = sampling.sample_product(bit_probabilities(angles[:, 0]), uniforms)
     return entangle_indices(before_cx, angles.shape[-1], layer=1)
@@ -38,17 +38,17 @@ class Simulator(ABC):
 
     @abstractmethod
     def probabilities(self, angles: Float) -> Float:
-        """Born probabilities, eq. (14): (B, 2**n), each row summing to 1."""
+        """Compute Born probabilities, eq. (14): (B, 2**n), where each row adds up to 1."""
 
     @abstractmethod
     def state(self, angles: Float) -> Float:
-        """Amplitudes at angles (L, 2, n), as real and imaginary parts (2, 2**n), up to a global phase.
+        """Compute amplitudes (2, 2**n), real and imaginary, at angles (L, 2, n), up to a global phase.
 
-        They are those before the CX gates of the last layer, which only rename the outcomes.
+        These are the amplitudes before the CX gates of the last layer, which only rename the outcomes.
         """
 
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:
-        """Measured basis states (B, shots): the inverse CDF of each circuit at `uniforms` (B, shots)."""
+        """Measure basis states (B, shots): invert the CDF of each circuit at `uniforms` (B, shots)."""
         angles = check_angles(angles)
         blocks = row_blocks(len(angles), angles.shape[-1])
         return np.concatenate(
@@ -56,7 +56,9 @@ class Simulator(ABC):
         )
 
     def sample(self, angles: Float, shots: int, rng: np.random.Generator) -> Bits:
-        """Measured bitstrings (B, shots, n), uint8.
+        """Measure bitstrings (B, shots, n), uint8.
+
+        Raises ValueError where shots is below 1 or the angles are not (B, n_layers, 2, n_qubits).
 
         >>> import qhn_core as qhn
         >>> flat = np.zeros((1, 1, 2, 3))  # all rotations off: every bit is 0
@@ -64,7 +66,7 @@ class Simulator(ABC):
         [[[0, 0, 0], [0, 0, 0]]]
         """
         if shots < 1:
-            raise ValueError(f"shots={shots}: needed is a whole number, 1 or more")
+            raise ValueError(f"shots={shots}: must be a whole number, 1 or more")
         angles = check_angles(angles)
         indices = self.sample_indices(angles, rng.random((len(angles), shots)))
         return index_to_bits(indices, angles.shape[-1])

@@ -1,7 +1,8 @@
-"""Cirq's own simulator: slow, and the reference that the others are held to."""
+"""Cirq's own simulator: slow, and the reference that the others are tested against."""
 
 import cirq
 import numpy as np
+from typing_extensions import override
 
 from qhn_core.bits import Complex, Float
 from qhn_core.circuits.ansatz import brickwork_circuit, check_angles, parameter_resolver
@@ -14,16 +15,16 @@ class CirqReference(Simulator):
 
     name = "cirq"
 
+    @override
     def probabilities(self, angles: Float) -> Float:
-        """See `Simulator`."""
         angles = check_angles(angles)
         out = np.empty((len(angles), 2 ** angles.shape[-1]))
         for row, theta in zip(out, angles, strict=True):
             row[:] = np.abs(self._amplitudes(theta)) ** 2
         return out
 
+    @override
     def state(self, angles: Float) -> Float:
-        """See `Simulator`."""
         n_layers, _, n_qubits = angles.shape
         amplitudes = self._amplitudes(angles)
         parts = [entangled_copy(part, n_layers, n_qubits) for part in (amplitudes.real, amplitudes.imag)]
@@ -36,5 +37,4 @@ class CirqReference(Simulator):
         simulator = cirq.Simulator(dtype=np.complex128, split_untangled_states=False)
         order = cirq.LineQubit.range(n_qubits)
         result = simulator.simulate(circuit, parameter_resolver(angles), qubit_order=order)
-        amplitudes: Complex = result.final_state_vector
-        return amplitudes
+        return result.final_state_vector

@@ -1,10 +1,11 @@
-"""This package's own state vectors: compiled kernels, in double precision, one core a circuit.
+"""This package's own state vectors: compiled kernels, in double precision, one core for each circuit.
 
 They know the ansatz, so a layer is n / 2 passes over the state, and they release the GIL, so that
 several circuits run side by side in threads. Up to about 20 qubits nothing here is faster.
 """
 
 import numpy as np
+from typing_extensions import override
 
 from qhn_core.bits import Float, Index
 from qhn_core.circuits.ansatz import check_angles, product_probabilities
@@ -17,8 +18,8 @@ class Compiled(Simulator):
 
     name = "numba"
 
+    @override
     def probabilities(self, angles: Float) -> Float:
-        """See `Simulator`."""
         angles = check_angles(angles)
         n_layers, _, n_qubits = angles.shape[1:]
         if n_layers == 1:
@@ -28,13 +29,12 @@ class Compiled(Simulator):
             row[:] = states.entangled_copy(states.probabilities(states.evolve(theta)), n_layers, n_qubits)
         return out
 
+    @override
     def state(self, angles: Float) -> Float:
-        """See `Simulator`."""
-        state: Float = states.evolve(check_angles(angles[None])[0])
-        return state
+        return states.evolve(check_angles(angles[None])[0])
 
+    @override
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:
-        """See `Simulator`."""
         angles = check_angles(angles)
         return (
             sample_one_layer(angles, uniforms)

@@ -1,10 +1,11 @@
-"""qsim: the default simulator of large circuits, on the CPU or, where it was compiled for one, on a GPU.
+"""qsim: the default simulator of large circuits, on the CPU, or on a GPU if qsim was compiled for one.
 
 qsimcirq's public `QSimSimulator` spends most of a 14-qubit call translating the circuit in
 Python (see `tests/benchmarks/bench_simulator.py`). This adapter talks to the compiled module
 underneath: it fuses each brick CX (U x U) into one 4x4 matrix, vectorised over the batch, and
-starts from the state after layer 1, which is a product state. That module is private, so it is
-checked once against the public simulator, which takes over, with a warning, if they differ.
+starts from the state after layer 1, which is a product state. That module is private, so this adapter
+compares it once with the public simulator, and uses that one, with a warning, if they differ.
+Amplitudes are in single precision.
 """
 
 import os
@@ -17,6 +18,7 @@ import cirq
 import numpy as np
 import qsimcirq
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from qhn_core.bits import Complex, Float, Index
 from qhn_core.circuits.ansatz import (
@@ -47,8 +49,7 @@ def _rotations(layers: Float) -> Complex:
 def _flat(matrices: Complex) -> list[list[float]]:
     """Each matrix of (B, d, d) as the flat list of real and imaginary parts that qsim reads."""
     as_floats = np.ascontiguousarray(matrices, dtype=np.complex64).view(np.float32)
-    rows: list[list[float]] = as_floats.reshape(len(matrices), 2 * matrices.shape[1] ** 2).tolist()
-    return rows
+    return as_floats.reshape(len(matrices), 2 * matrices.shape[1] ** 2).tolist()
 
 
 def _gates(angles: Float) -> list[tuple[int, list[int], list[list[float]]]]:
@@ -80,8 +81,8 @@ class QSim(Simulator):
             self._gpu = {"g": True, "gmode": GPU_MODES[name]}
         self._fast = private_module_works() if name == "qsim" else True
 
+    @override
     def probabilities(self, angles: Float) -> Float:
-        """See `Simulator`."""
         angles = check_angles(angles)
         if angles.shape[1] == 1:  # nothing is left to simulate
             return product_probabilities(angles[:, 0])
@@ -91,8 +92,8 @@ class QSim(Simulator):
             states.born_rule(state, row)
         return out
 
+    @override
     def state(self, angles: Float) -> Float:
-        """See `Simulator`; in single precision."""
         n_layers, _, n_qubits = angles.shape
         batch = check_angles(angles[None])
         amplitudes = next(self._simulate(batch) if self._fast else self._simulate_publicly(batch))
@@ -100,8 +101,8 @@ class QSim(Simulator):
         parts /= np.sqrt((parts**2).sum())
         return np.array([states.entangled_copy(part, n_layers, n_qubits) for part in parts])
 
+    @override
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:
-        """See `Simulator`."""
         angles = check_angles(angles)
         return (
             sample_one_layer(angles, uniforms)

@@ -119,7 +119,7 @@ def test_a_circuit_needs_a_qubit_and_a_layer(n, n_layers):
 
 @pytest.mark.parametrize("shape", [(2, 14), (1, 2, 14), (1, 1, 3, 14), (1, 0, 2, 14), (1, 1, 2, 0)])
 def test_angles_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"needed is \(batch, n_layers, 2, n_qubits\)"):
+    with pytest.raises(ValueError, match=r"it must be \(batch, n_layers, 2, n_qubits\)"):
         check_angles(np.zeros(shape))
 
 

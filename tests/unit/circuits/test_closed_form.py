@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from qhn_core import RunConfig
 from qhn_core.bits import words_to_bits
-from qhn_core.circuits.closed_form import (
-    log_probabilities,
-    most_probable_bits,
-    product_kl,
-    product_mmd_slopes,
-    product_mmd_squared,
-    product_probability,
-)
+from qhn_core.circuits.closed_form import ClosedForm, most_probable_bits, product_probability
 from qhn_core.circuits.divergences import correlator_spectrum, mmd_squared_unbiased
 from qhn_core.kernels import contraction, correlators, group_samples, groups
 from tests.unit import oracles
@@ -28,30 +22,29 @@ def some(n, n_layers, seed=0, count=3):
     return angles, groups.group_probabilities(angles), np.array([oracles.probabilities(a) for a in angles])
 
 
+def closed_form(angles, h=1.3):
+    """The circuits at angles (S, L, 2, n), for any n."""
+    return ClosedForm(RunConfig(bandwidth=h), angles)
+
+
 @SIZES
 @LAYERS
 @pytest.mark.parametrize("h", [0.4, 1.3, 9.0])
 def test_kl_and_mmd_are_those_of_cirqs_distribution(n, n_layers, h):
-    _, found, q = some(n, n_layers)
-    np.testing.assert_allclose(product_kl(found, n), [oracles.kl(x) for x in q], rtol=1e-10)
-    mmd = product_mmd_squared(found, n_layers, n, h)
-    np.testing.assert_allclose(mmd, [oracles.mmd_squared(x, h) for x in q], rtol=1e-9)
+    angles, _, q = some(n, n_layers)
+    circuits = closed_form(angles, h)
+    np.testing.assert_allclose(circuits.kl(), [oracles.kl(x) for x in q], rtol=1e-10)
+    np.testing.assert_allclose(circuits.mmd_squared(), [oracles.mmd_squared(x, h) for x in q], rtol=1e-9)
 
 
 @SIZES
 @LAYERS
 def test_slopes_are_finite_differences(n, n_layers):
-    angles, found, _ = some(n, n_layers)
-
-    def kl(x):
-        return product_kl(groups.group_probabilities(x), n)
-
-    def mmd(x):
-        return product_mmd_squared(groups.group_probabilities(x), n_layers, n, 1.3)
-
+    angles, _, _ = some(n, n_layers)
+    circuits = closed_form(angles)
     for value, by_group in (
-        (kl, log_probabilities(found)),
-        (mmd, product_mmd_slopes(found, n_layers, n, 1.3)),
+        (lambda x: closed_form(x).kl(), circuits.kl_slopes()),
+        (lambda x: closed_form(x).mmd_squared(), circuits.mmd_slopes()),
     ):
         slope = groups.angle_slopes(angles, by_group).reshape(len(angles), -1)
         steps = 1e-6 * np.eye(slope.shape[1]).reshape(-1, *angles.shape[1:])
@@ -81,19 +74,19 @@ def test_mmd_of_many_qubits_neither_overflows_nor_vanishes(n_layers):
     n = 1000
     point, flat = np.zeros((2, 1, n_layers, 2, n))
     flat[0, 0, 0] = np.pi / 2
-    point, flat = groups.group_probabilities(point), groups.group_probabilities(flat)
     e = np.exp(-1 / 250**2)
-    certain = product_mmd_squared(point, n_layers, n, 250.0)[0]
+    certain = closed_form(point, 250.0).mmd_squared()[0]
     assert certain == pytest.approx(1 - ((1 + e) / 2) ** n, rel=1e-9)
-    assert product_mmd_squared(flat, n_layers, n, 250.0)[0] == pytest.approx(0, abs=1e-30)
-    strangers = product_mmd_squared(point, n_layers, n, 0.05)[0]  # e = 0: all strings are
+    assert closed_form(flat, 250.0).mmd_squared()[0] == pytest.approx(0, abs=1e-30)
+    strangers = closed_form(point, 0.05).mmd_squared()[0]  # e = 0: all strings are
     assert strangers == pytest.approx(1)
 
 
 @LAYERS
 def test_mmd_of_64_qubits_is_what_samples_estimate(n_layers):
     rng = np.random.default_rng(0)
-    found = groups.group_probabilities(rng.uniform(0, 2 * np.pi, (1, n_layers, 2, 64)))
+    angles = rng.uniform(0, 2 * np.pi, (1, n_layers, 2, 64))
+    found = groups.group_probabilities(angles)
     keys = np.array([[5, i] for i in range(40)], dtype=np.uint64)
     starts = groups.group_starts(n_layers, 64)
     words = group_samples.group_samples(np.tile(found, (40, 1, 1)), starts, n_layers, keys, 1, 200)
@@ -101,7 +94,7 @@ def test_mmd_of_64_qubits_is_what_samples_estimate(n_layers):
     prior = rng.integers(0, 2, size=drawn.shape, dtype=np.uint8)
     estimates = [mmd_squared_unbiased(x, y, 8.0) for x, y in zip(drawn, prior, strict=True)]
     error = np.std(estimates, ddof=1) / np.sqrt(40)
-    exact = product_mmd_squared(found, n_layers, 64, 8.0)[0]
+    exact = closed_form(angles, 8.0).mmd_squared()[0]
     assert error < 0.15 * exact
     assert np.mean(estimates) == pytest.approx(exact, abs=4 * error)
 

@@ -98,7 +98,7 @@ def test_the_kernel_is_eq_20_on_bits(h):
 
 @pytest.mark.parametrize("h", [0.0, -1.0, math.nan, math.inf])
 def test_a_bandwidth_must_be_finite_and_positive(h):
-    with pytest.raises(ValueError, match=f"bandwidth={h}: needed is a finite number above 0"):
+    with pytest.raises(ValueError, match=f"bandwidth={h}: must be a finite number above 0"):
         mmd_squared_to_uniform(np.full((1, 4), 0.25), h)
 
 
@@ -162,8 +162,8 @@ def test_the_oracles_axis_by_axis_mmd_is_the_gram_matrix():
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        ((1, 3), (2, 3), r"x_bits has shape \(1, 3\); needed are at least 2 rows"),
-        ((2, 3), (1, 3), r"y_bits has shape \(1, 3\); needed are at least 2 rows"),
+        ((1, 3), (2, 3), r"x_bits has shape \(1, 3\); it must have at least 2 rows"),
+        ((2, 3), (1, 3), r"y_bits has shape \(1, 3\); it must have at least 2 rows"),
         ((6,), (2, 3), r"x_bits has shape \(6,\)"),
         ((2, 3), (2, 4), "x_bits has 3 bits and y_bits 4"),
     ],

@@ -186,7 +186,7 @@ def test_each_simulator_says_whether_it_is_there_and_why():
 
 def test_an_unknown_simulator_is_refused_with_the_names():
     with pytest.raises(
-        ValueError, match=r"simulator='qiskit': allowed are 'auto', 'numba', 'qsim', 'cirq'"
+        ValueError, match=r"simulator='qiskit': must be one of 'auto', 'numba', 'qsim', 'cirq'"
     ):
         qhn.get_simulator("qiskit")
 

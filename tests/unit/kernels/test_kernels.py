@@ -1,9 +1,7 @@
 """Each compiled kernel against numpy, scipy or Cirq."""
 
-import hashlib
 from collections import Counter
 from functools import reduce
-from pathlib import Path
 
 import cirq
 import numpy as np
@@ -11,8 +9,7 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from qhn_core.bits import words_to_bits
-from qhn_core.kernels import adjoint, forget_stale_code, hamming, philox, sampling, states, transforms
+from qhn_core.kernels import adjoint, hamming, states, transforms
 from tests.unit import oracles
 
 BELOW_ONE = np.nextafter(1.0, 0.0)
@@ -48,53 +45,6 @@ def test_apply_bitwise_is_the_kronecker_power_of_an_asymmetric_matrix():
     expected = reduce(np.kron, [m] * 4) @ vector[0]
     transforms.apply_bitwise(vector, *m.ravel())
     np.testing.assert_allclose(vector[0], expected, atol=1e-12)
-
-
-def test_sample_product_is_a_search_in_the_cumulated_product():
-    rng = np.random.default_rng(1)
-    ones, uniforms = rng.random((5, 6)), rng.random((5, 400))
-    expected = []
-    for p, u in zip(ones, uniforms, strict=True):
-        q = reduce(np.kron, [[1 - x, x] for x in p])
-        expected.append(np.searchsorted(np.cumsum(q), u, side="right"))
-    np.testing.assert_array_equal(sampling.sample_product(ones, uniforms), expected)
-
-
-@pytest.mark.parametrize("u", [0.0, 0.3, BELOW_ONE])
-def test_sample_product_keeps_certain_bits(u):
-    ones = np.array([[0.0, 1.0, 1.0, 0.0, 1.0]])
-    assert sampling.sample_product(ones, np.array([[u]]))[0, 0] == 0b01101
-
-
-@pytest.mark.parametrize("where", ["just below the threshold", "at the threshold", "just below 1"])
-@pytest.mark.parametrize("impossible", [0, 1])
-def test_sample_product_never_draws_an_impossible_bit(impossible, where):
-    first = np.sin(np.random.default_rng(2).uniform(0, np.pi, 5000) / 2) ** 2
-    u = {
-        "just below the threshold": np.nextafter(1 - first, 0),
-        "at the threshold": 1 - first,
-        "just below 1": np.full(5000, BELOW_ONE),
-    }[where]
-    ones = np.stack([first, np.full(5000, 1.0 - impossible)], axis=1)
-    last_bit = sampling.sample_product(ones, u[:, None])[:, 0] & 1
-    assert np.count_nonzero(last_bit == impossible) == 0
-
-
-@pytest.mark.parametrize("total", [1.0, 1 - 1e-6, 3.0])
-def test_sample_table_is_a_search_in_the_cumulated_probabilities(total):
-    rng = np.random.default_rng(3)
-    q, uniforms = rng.dirichlet(np.full(32, 0.5), size=4), rng.random((4, 500))
-    expected = [np.searchsorted(np.cumsum(p), u, side="right") for p, u in zip(q, uniforms, strict=True)]
-    np.testing.assert_array_equal(sampling.sample_table(q * total, uniforms), expected)
-
-
-@pytest.mark.parametrize("total", [1.0, 0.3, 1 / 3, 7.7])
-def test_sample_table_never_draws_an_impossible_outcome(total):
-    q = np.array([0, 0, 0.1, 0, 0.2, 0.3, 0, 0.4, 0, 0]) * total
-    steps = np.cumsum(q) / q.sum()
-    near = np.concatenate([np.nextafter(steps, 0), steps, np.nextafter(steps, 2), [0.0, BELOW_ONE]])
-    drawn = sampling.sample_table(q[None], near[(near >= 0) & (near < 1)][None])[0]
-    assert set(drawn) == {2, 4, 5, 7}
 
 
 def test_hamming_distances_count_every_bit_of_every_word():
@@ -251,82 +201,3 @@ def test_adjoint_gradient_where_the_last_qubits_are_gathered_first():
         shift[layer, kind, qubit] = np.pi / 2
         plus, minus = (oracles.probabilities(angles + s) @ observable for s in (shift, -shift))
         assert actual[layer, kind, qubit] == pytest.approx((plus - minus) / 2, abs=1e-12)
-
-
-def test_compiled_code_of_other_sources_is_deleted(tmp_path):
-    code = [tmp_path / "states.evolve-1.py311.nbi", tmp_path / "states.evolve-1.py311.1.nbc"]
-    for found, kept in (("first", False), ("first", True), ("second", False)):
-        for path in code:
-            path.touch()
-        forget_stale_code(tmp_path, found)
-        assert [path.exists() for path in code] == [kept, kept]
-
-
-def test_the_kernels_code_is_that_of_their_sources_now():
-    folder = Path(states.evolve.stats.cache_path)
-    sources = sorted(Path(states.__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    assert (folder / "kernels.sha256").read_text() == digest
-
-
-# --- random numbers ----------------------------------------------------------------------------------
-
-KNOWN_ANSWERS = [  # of the authors' library Random123, philox4x32 with 10 rounds
-    ((0, 0, 0, 0, 0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
-    ((0xFFFFFFFF,) * 6, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-    (
-        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0),
-        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
-    ),
-]
-KEY = np.array([123456789, 987654321], dtype=np.uint64)
-
-
-@pytest.mark.parametrize(("given", "expected"), KNOWN_ANSWERS)
-def test_philox_gives_its_authors_answers(given, expected):
-    assert philox.philox(*(np.uint64(x) for x in given)) == expected
-
-
-def uniforms(count=1000, key=KEY, epoch=3, stream=5, part=0):
-    out = np.empty(count)
-    philox.fill_uniform(out, key, epoch, stream, part)
-    return out
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 100_000])
-def test_uniforms_are_uniform(count):
-    u = uniforms(count)
-    assert u.min() >= 0
-    assert u.max() < 1
-    assert len(np.unique(u)) == count
-    if count > 1000:
-        assert scipy.stats.kstest(u, "uniform").pvalue > 1e-3
-        assert abs(np.corrcoef(u[: count // 2], u[count // 2 :])[0, 1]) < 4 / np.sqrt(count / 2)
-
-
-def test_every_key_epoch_stream_and_part_is_a_stream_of_its_own():
-    others = [
-        {"key": KEY[::-1].copy()},
-        {"key": KEY + np.uint64(1)},
-        {"epoch": 4},
-        {"stream": 6},
-        {"part": 1},
-    ]
-    mine = uniforms()
-    np.testing.assert_array_equal(mine, uniforms())
-    for other in others:
-        theirs = uniforms(**other)
-        assert not np.isin(theirs, mine).any(), other
-        assert abs(np.corrcoef(mine, theirs)[0, 1]) < 0.12
-
-
-@pytest.mark.parametrize("n_bits", [1, 14, 63, 64, 130])
-def test_uniform_words_have_fair_independent_bits(n_bits):
-    keys = np.array([KEY, KEY + np.uint64(1)])
-    packed = philox.uniform_words(n_bits, 4000, keys, 1, 0)
-    bits = words_to_bits(packed, n_bits).reshape(-1, n_bits)
-    assert packed.min() >= 0
-    assert abs(bits.mean(axis=0) - 0.5).max() < 4.5 * 0.5 / np.sqrt(8000)
-    if n_bits > 1:
-        assert abs(np.corrcoef(bits.T) - np.eye(n_bits)).max() < 5.5 / np.sqrt(8000)
-    np.testing.assert_array_equal(philox.uniform_words(n_bits, 4000, keys[1:], 1, 0)[0], packed[1])

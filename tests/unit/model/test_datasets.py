@@ -113,7 +113,7 @@ def test_scale_multiplies_every_coordinate(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "spirals"}, "dataset='spirals': allowed are 'gaussian', 'moons', 'rings'"),
+        ({"name": "spirals"}, "dataset='spirals': must be one of 'gaussian', 'moons', 'rings'"),
         ({"n_train_per_class": 0}, "n_train_per_class=0: .*1 or more"),
         ({"n_test_per_class": -1}, "n_test_per_class=-1: .*1 or more"),
         ({"seed": -1}, "seed=-1: .*0"),

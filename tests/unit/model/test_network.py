@@ -102,7 +102,7 @@ def test_weights_are_named_and_signed():
 
 @pytest.mark.parametrize("field", ["n_inputs", "n_hidden"])
 def test_a_network_needs_inputs_and_hidden_neurons(field):
-    with pytest.raises(ValueError, match=f"{field}=0: needed is a whole number, 1 or more"):
+    with pytest.raises(ValueError, match=f"{field}=0: must be a whole number, 1 or more"):
         BinaryNetwork(**{field: 0})
 
 

@@ -16,36 +16,34 @@ SMALL = RunConfig(n_train_per_class=4, n_test_per_class=3)  # 14 bits, few point
 
 
 def test_tables_hold_every_network_in_the_order_of_the_indices():
-    problem = score_table(TINY)
-    data = problem.dataset
+    table = score_table(TINY)
+    data = table.dataset
     train = oracles.all_log_likelihoods(data.x_train, data.y_train, 1)
     test = oracles.all_log_likelihoods(data.x_test, data.y_test, 1)
-    np.testing.assert_allclose(problem.train_log_likelihood, train, rtol=1e-12)
-    np.testing.assert_allclose(problem.test_log_likelihood, test, rtol=1e-12)
+    np.testing.assert_allclose(table.train_log_likelihood, train, rtol=1e-12)
+    np.testing.assert_allclose(table.test_log_likelihood, test, rtol=1e-12)
 
 
 def test_tables_of_14_bits_have_no_seams_between_chunks():
-    problem = score_table(SMALL)
-    data = problem.dataset
+    table = score_table(SMALL)
+    data = table.dataset
     some = [0, 1, 1023, 1024, 5000, 8191, 8192, 16383]
     expected = [oracles.log_likelihood(oracles.bits(i, 14), data.x_train, data.y_train, 3) for i in some]
-    np.testing.assert_allclose(problem.train_log_likelihood[some], expected, rtol=1e-12)
-    assert len(problem.train_log_likelihood) == 2**14
+    np.testing.assert_allclose(table.train_log_likelihood[some], expected, rtol=1e-12)
+    assert len(table.train_log_likelihood) == 2**14
 
 
 @pytest.mark.parametrize("index", [0, 27, 63])
 def test_bce_and_accuracy_are_sklearns(index):
-    problem = score_table(TINY)
+    table = score_table(TINY)
     for part in ("train", "test"):
-        x, y = getattr(problem.dataset, f"x_{part}"), getattr(problem.dataset, f"y_{part}")
+        x, y = getattr(table.dataset, f"x_{part}"), getattr(table.dataset, f"y_{part}")
         logits = np.array([oracles.logit(oracles.bits(index, 6), point, 1) for point in x])
-        assert getattr(problem, f"{part}_bce")[index] == pytest.approx(
-            log_loss(y, 1 / (1 + np.exp(-logits)))
-        )
-        assert getattr(problem, f"{part}_accuracy")[index] == accuracy_score(y, logits > 0)
+        assert getattr(table, f"{part}_bce")[index] == pytest.approx(log_loss(y, 1 / (1 + np.exp(-logits))))
+        assert getattr(table, f"{part}_accuracy")[index] == accuracy_score(y, logits > 0)
 
 
-def test_objectives_share_one_problem():
+def test_objectives_share_one_table():
     others = [RunConfig(n_hidden=1, objective=o, n_layers=2, shots=None, seed=5) for o in ("mle", "elbo")]
     assert all(score_table(other) is score_table(TINY) for other in others)
 
@@ -62,7 +60,7 @@ def test_objectives_share_one_problem():
         {"n_hidden": 2},
     ],
 )
-def test_other_data_or_another_network_is_another_problem(change):
+def test_other_data_or_another_network_has_another_table(change):
     other = score_table(RunConfig(**{"n_hidden": 1, **change}))
     mine = score_table(TINY)
     assert other.test_bce.shape != mine.test_bce.shape or not np.array_equal(

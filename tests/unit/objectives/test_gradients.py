@@ -1,6 +1,5 @@
 """Exact gradients against finite differences on Cirq; sampled ones against the exact ones."""
 
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,22 +9,14 @@ from qhn_core import (
     RunConfig,
     get_simulator,
     mmd_squared_to_uniform,
-    mmd_squared_unbiased,
     objective_gradient,
 )
-from qhn_core.circuits.base import Draws, seed_keys
-from qhn_core.circuits.batches import circuit_blocks
 from qhn_core.circuits.divergences import kl_to_uniform
-from qhn_core.kernels import hamming
 from qhn_core.model.scores import score_table
 from qhn_core.objectives.gradients import (
-    mean_kernel,
-    sampled_gradient,
     shifted_angles,
     shifted_regularizer_difference,
-    shifted_values,
 )
-from qhn_core.training.loop import advance, initial_state
 from tests.unit import oracles
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
@@ -211,109 +202,6 @@ def test_shifted_angles_are_eq_13():
             expected = angles.copy()
             expected[(slice(None), *position)] += sign * np.pi / 2
             np.testing.assert_array_equal(shifted[:, p, side], expected)
-
-
-def assert_unbiased(draws, expected, regularizer):
-    """The mean of draws (S, ...) is `expected`, to within 4 standard errors fine enough to tell."""
-    mean, error = draws.mean(axis=0), draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
-    assert error.max() < 0.1 * np.abs(expected).max()
-    if np.abs(regularizer).max() > 1e-6:
-        assert error.max() < 0.2 * np.abs(regularizer).max()
-    # single precision of qsim: 1e-5
-    np.testing.assert_array_less(np.abs(mean - expected), 4 * error + 1e-5 * np.abs(expected).max())
-
-
-def draw_gradients(config, angles, repeats):
-    """Sampled gradients (repeats, L, 2, n) at the same angles, each seed by draws of its own."""
-    draws = Draws(seed_keys(0, np.arange(repeats)), 7, config.shots)
-    parts = []
-    for rows, circuits in circuit_blocks(config, np.tile(angles, (repeats, 1, 1, 1))):
-        own, before = draws.take(rows), replace(draws.take(rows), epoch=6)
-        parts.append(sampled_gradient(config, score_table(config), circuits, own, circuits.samples(before)))
-    return np.concatenate(parts)
-
-
-@OBJECTIVES
-@pytest.mark.parametrize("gradient", ["chain-rule", "algorithm-1"])
-@LAYERS
-def test_sampled_gradients_are_unbiased(objective, gradient, n_layers):
-    repeats, shots = {1: 1500, 2: 1000, 3: 2500}[n_layers], 6
-    if objective == "elbo" and gradient == "algorithm-1":
-        repeats = 500  # exact KL of every shifted circuit takes its time
-    config = configured(objective, n_layers, gradient=gradient, shots=shots)
-    angles = oracles.random_angles(n_layers, n_layers, 2, 6)
-    draws = draw_gradients(config, angles, repeats)
-    oracle = oracles.gradient if gradient == "chain-rule" else oracles.algorithm_1
-    expected = oracle(objective, angles, scores(1, 150), STRENGTH[objective], H)
-    assert_unbiased(draws, expected, expected - oracle("mle", angles, scores(1, 150), 0, H))
-
-
-@pytest.mark.parametrize("n_layers", [1, 2])
-def test_sampled_algorithm_1_is_eq_21_at_each_shifted_circuit(n_layers):
-    config = configured("selbo", n_layers, gradient="algorithm-1", shots=5)
-    rng = np.random.default_rng(1)
-    samples, prior = rng.integers(64, size=(24, 1, 5)), rng.integers(64, size=(1, 5))
-    actual = shifted_values(config, score_table(config), samples, prior, np.zeros((1, 5), dtype=int))
-    bits = oracles.all_bits(6)
-    mmd = [mmd_squared_unbiased(bits[x], bits[prior[0]], H) for x in samples[:, 0]]
-    expected = scores(1, 150)[samples[:, 0]].mean(axis=1) - STRENGTH["selbo"] * np.array(mmd)
-    offset = actual - expected  # eq. (21)'s prior-prior term, the same for all, cancels in differences
-    np.testing.assert_allclose(offset, offset[0], rtol=1e-9)
-
-
-def test_the_table_of_kernel_means_is_the_sum_over_pairs():
-    """Many circuits look the mean kernel up, few count pairs: both are the double sum."""
-    config = configured("selbo", 1, shots=9)
-    rng = np.random.default_rng(2)
-    samples, others = rng.integers(64, size=(400, 1, 9)), rng.integers(64, size=(1, 9))
-    expected = [np.mean([oracles.kernel(x, y, H) for x in row for y in others[0]]) for row in samples[:, 0]]
-    for some, mean in ((samples, expected), (samples[:2], expected[:2])):
-        found = mean_kernel(config, some, hamming.distinct(some), others)
-        np.testing.assert_allclose(found, mean, rtol=1e-12)
-
-
-@OBJECTIVES
-@pytest.mark.parametrize("gradient", ["chain-rule", "algorithm-1"])
-def test_a_training_step_draws_unbiased_gradients_and_objectives(objective, gradient):
-    """The same, with the draws that training makes: every seed at the same angles."""
-    repeats, shots = 1500, 6
-    config = configured(objective, 1, gradient=gradient, shots=shots, n_seeds=repeats, learning_rate=1e-300)
-    angles = oracles.random_angles(3, 1, 2, 6)
-    tiled = np.tile(angles, (repeats, 1, 1, 1))
-    samples = get_simulator("qsim").sample_indices(tiled, np.random.default_rng(0).random((repeats, shots)))
-    state, rows = advance(config, replace(initial_state(config), angles=tiled, samples=samples), 1)
-    oracle = oracles.gradient if gradient == "chain-rule" else oracles.algorithm_1
-    expected = oracle(objective, angles, scores(1, 150), STRENGTH[objective], H)
-    assert_unbiased(state.gradient, expected, expected - oracle("mle", angles, scores(1, 150), 0, H))
-
-    q = oracles.probabilities(angles)
-    exact = oracles.objective(objective, q, scores(1, 150), STRENGTH[objective], H)
-    assert_unbiased(rows["objective"], exact, 0)
-    assert_unbiased(rows["mmd_squared"], oracles.mmd_squared(q, H), 0)
-    np.testing.assert_allclose(rows["exact_objective"], exact, rtol=1e-9)
-    np.testing.assert_allclose(rows["kl"], oracles.kl(q), rtol=1e-9)
-
-
-def test_a_training_step_measures_every_shifted_circuit_afresh():
-    """Then the noise of each RY's gradient is (Var+ + Var-) / (4 shots), and no two share it."""
-    repeats, shots = 2000, 6
-    config = configured("mle", 1, shots=shots, n_seeds=repeats)
-    angles = oracles.random_angles(3, 1, 2, 6)
-    start = replace(initial_state(config), angles=np.tile(angles, (repeats, 1, 1, 1)))
-    draws = advance(config, start, 1)[0].gradient[:, 0, 0]
-    x = scores(1, 150)
-    plus, minus = (q[:6] for q in oracles.shifted_probabilities(angles, np.pi / 2))
-    variance = sum(q @ x**2 - (q @ x) ** 2 for q in (plus, minus)) / (4 * shots)
-    np.testing.assert_allclose(draws.var(axis=0), variance, rtol=0.2)
-    np.testing.assert_allclose(np.corrcoef(draws.T), np.eye(6), atol=5 / np.sqrt(repeats))
-
-
-@pytest.mark.parametrize("n_layers", [1, 2])
-def test_the_sampled_elbo_gradient_is_finite_where_some_networks_are_impossible(n_layers):
-    angles = np.pi * np.random.default_rng(1).integers(3, size=(n_layers, 2, 6)).astype(float)
-    elbo = draw_gradients(configured("elbo", n_layers, shots=5), angles, 1)
-    mle = draw_gradients(configured("mle", n_layers, shots=5), angles, 1)
-    np.testing.assert_allclose(elbo, mle, atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 6), (1, 2, 2, 6), (1, 1, 2, 14)])

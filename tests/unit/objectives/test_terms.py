@@ -193,3 +193,15 @@ def test_an_objective_is_the_configs_but_for_what_is_given():
     assert Objective.of(config, regularization=0.0, bandwidth=2) == Objective("elbo", 0.0, 2)
     assert [o.kind for o in Objective("elbo", 3.0, 1.5).of_each_kind()] == ["mle", "elbo", "selbo"]
     assert {(o.strength, o.bandwidth) for o in Objective("elbo", 3.0, 1.5).of_each_kind()} == {(3.0, 1.5)}
+
+
+@pytest.mark.parametrize("strength", [1e3, 1e12, 1e15, 1e20, 1e300])
+def test_the_bound_of_a_large_lambda_keeps_its_digits(strength, scores):
+    """At λ beyond all likelihoods the best q is uniform: E[ll] + Var[ll] / (2 λ) + O(1 / λ²)."""
+    level, _ = upper_bound(exact(objective="elbo", regularization=strength), score_table(exact()))
+    expansion = scores.mean() + scores.var() / (2 * strength)
+    assert level == pytest.approx(expansion, rel=1e-12 + 1e5 / strength / strength)
+    if strength >= 1e12:
+        uniform = np.full((1, 1, 2, 6), np.pi / 2)
+        reached = objective_value(exact(objective="elbo", regularization=0.0), uniform)[0]  # its KL is 0
+        assert level >= reached - 1e-12 * abs(reached)

@@ -14,13 +14,13 @@ TINY = score_table(RunConfig(n_hidden=1))
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 
 
-def plain_scores(problem, index):
+def plain_scores(table, index):
     """BCE and accuracy of one network, on both sets, in plain Python."""
-    network = problem.network
+    network = table.network
     bits = oracles.bits(index, network.n_bits)
     out = []
     for part in ("train", "test"):
-        x, y = getattr(problem.dataset, f"x_{part}"), getattr(problem.dataset, f"y_{part}")
+        x, y = getattr(table.dataset, f"x_{part}"), getattr(table.dataset, f"y_{part}")
         out.append(-oracles.log_likelihood(bits, x, y, network.n_hidden) / len(y))
         right = [
             (oracles.logit(bits, p, network.n_hidden) > 0) == bool(c) for p, c in zip(x, y, strict=True)
@@ -31,21 +31,19 @@ def plain_scores(problem, index):
 
 @pytest.mark.parametrize("dataset", ["gaussian", "moons", "rings"])
 def test_fact_6_exhaustive_search_is_the_brute_force_minimum(dataset):
-    problem = score_table(RunConfig(n_hidden=1, dataset=dataset))
-    data = problem.dataset
+    table = score_table(RunConfig(n_hidden=1, dataset=dataset))
+    data = table.dataset
     losses = -oracles.all_log_likelihoods(data.x_train, data.y_train, 1) / 300
-    best, scores = exhaustive_search(problem)
+    best, scores = exhaustive_search(table)
     assert losses[best] == pytest.approx(losses.min(), rel=1e-12)
-    np.testing.assert_allclose(
-        [getattr(scores, s) for s in SCORES], plain_scores(problem, best), rtol=1e-12
-    )
+    np.testing.assert_allclose([getattr(scores, s) for s in SCORES], plain_scores(table, best), rtol=1e-12)
 
 
 def test_fact_6_exhaustive_search_of_all_16384_networks():
-    problem = score_table(RunConfig(n_train_per_class=4, n_test_per_class=3))
-    data = problem.dataset
+    table = score_table(RunConfig(n_train_per_class=4, n_test_per_class=3))
+    data = table.dataset
     losses = -oracles.all_log_likelihoods(data.x_train, data.y_train, 3) / 8
-    best, scores = exhaustive_search(problem)
+    best, scores = exhaustive_search(table)
     assert losses[best] == pytest.approx(losses.min(), rel=1e-12)
     assert scores.train_bce == pytest.approx(losses.min(), rel=1e-12)
 
@@ -98,7 +96,7 @@ def test_the_mixture_averages_probabilities_and_not_logits():
 
 
 def test_predictive_mean_of_sparse_weights_at_14_bits():
-    problem = score_table(RunConfig())
+    table = score_table(RunConfig())
     some = np.array([3, 900, 5000, 16383])
     q = np.zeros((1, 2**14))
     q[0, some] = [0.1, 0.2, 0.3, 0.4]
@@ -110,15 +108,15 @@ def test_predictive_mean_of_sparse_weights_at_14_bits():
         )
         for p in x
     ]
-    np.testing.assert_allclose(predictive_mean(problem, q, x)[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(predictive_mean(table, q, x)[0], expected, rtol=1e-12)
 
 
 def test_predictive_mean_of_all_networks_is_added_up_in_chunks():
-    problem = score_table(RunConfig())
+    table = score_table(RunConfig())
     q = oracles.random_distribution(0, 14)[None]
-    x = problem.dataset.x_test[:5]
-    expected = q @ expit(problem.network.logits(oracles.all_bits(14), x))
-    np.testing.assert_allclose(predictive_mean(problem, q, x), expected, rtol=1e-9)
+    x = table.dataset.x_test[:5]
+    expected = q @ expit(table.network.logits(oracles.all_bits(14), x))
+    np.testing.assert_allclose(predictive_mean(table, q, x), expected, rtol=1e-9)
 
 
 def test_the_mixture_of_a_point_mass_is_that_network():
@@ -173,11 +171,11 @@ def test_decision_surfaces_are_mean_deviation_and_one_network():
 
 @pytest.mark.parametrize("dataset", ["gaussian", "moons", "rings"])
 def test_plot_axes_make_square_cells_around_all_points(dataset):
-    problem = score_table(RunConfig(n_hidden=1, dataset=dataset))
-    x, y = plot_axes(problem)
+    table = score_table(RunConfig(n_hidden=1, dataset=dataset))
+    x, y = plot_axes(table)
     steps = np.concatenate([np.diff(x), np.diff(y)])
     np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
-    everything = np.concatenate([problem.dataset.x_train, problem.dataset.x_test])
+    everything = np.concatenate([table.dataset.x_train, table.dataset.x_test])
     for axis, points in ((x, everything[:, 0]), (y, everything[:, 1])):
         assert axis[0] < points.min()
         assert points.max() < axis[-1]

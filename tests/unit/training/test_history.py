@@ -39,21 +39,21 @@ def test_an_exact_rows_numbers_are_those_of_the_angles_on_cirq(objective, n_laye
     config = small(
         objective=objective, n_layers=n_layers, shots=None, epochs=2, regularization=7, learning_rate=0.01
     )
-    problem = score_table(config)
+    table = score_table(config)
     state, rows = whole(config)
     last = {name: values[rows["epoch"] == 2] for name, values in rows.items()}
     for i in range(4):
         q = oracles.probabilities(state.angles[i])
         expected = {
-            "objective": oracles.objective(objective, q, problem.train_log_likelihood, 7, 1.5),
-            "exact_objective": oracles.objective(objective, q, problem.train_log_likelihood, 7, 1.5),
-            "expected_log_likelihood": q @ problem.train_log_likelihood,
+            "objective": oracles.objective(objective, q, table.train_log_likelihood, 7, 1.5),
+            "exact_objective": oracles.objective(objective, q, table.train_log_likelihood, 7, 1.5),
+            "expected_log_likelihood": q @ table.train_log_likelihood,
             "kl": oracles.kl(q),
             "mmd_squared": oracles.mmd_squared(q, 1.5),
-            "train_bce": -q @ problem.train_log_likelihood / 300,
-            "test_bce": -q @ problem.test_log_likelihood / 200,
-            "train_accuracy": q @ problem.train_accuracy,
-            "test_accuracy": q @ problem.test_accuracy,
+            "train_bce": -q @ table.train_log_likelihood / 300,
+            "test_bce": -q @ table.test_log_likelihood / 200,
+            "train_accuracy": q @ table.train_accuracy,
+            "test_accuracy": q @ table.test_accuracy,
         }
         for name, value in expected.items():
             assert last[name][i] == pytest.approx(value, rel=1e-5, abs=1e-7), name
@@ -62,18 +62,18 @@ def test_an_exact_rows_numbers_are_those_of_the_angles_on_cirq(objective, n_laye
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_a_sampled_rows_numbers_are_means_over_the_samples(n_layers):
     config = small(objective="elbo", n_layers=n_layers, epochs=2, regularization=7)
-    problem = score_table(config)
+    table = score_table(config)
     state, rows = whole(config)
     last = {name: values[rows["epoch"] == 2] for name, values in rows.items()}
     drawn = state.samples
     assert drawn.shape == (4, 100)
-    likelihood = problem.train_log_likelihood[drawn].mean(axis=1)
+    likelihood = table.train_log_likelihood[drawn].mean(axis=1)
     kl = np.array([oracles.kl(oracles.probabilities(a)) for a in state.angles])
     np.testing.assert_allclose(last["expected_log_likelihood"], likelihood)
     np.testing.assert_allclose(last["train_bce"], -likelihood / 300)
-    np.testing.assert_allclose(last["test_bce"], -problem.test_log_likelihood[drawn].mean(axis=1) / 200)
-    np.testing.assert_allclose(last["train_accuracy"], problem.train_accuracy[drawn].mean(axis=1))
-    np.testing.assert_allclose(last["test_accuracy"], problem.test_accuracy[drawn].mean(axis=1))
+    np.testing.assert_allclose(last["test_bce"], -table.test_log_likelihood[drawn].mean(axis=1) / 200)
+    np.testing.assert_allclose(last["train_accuracy"], table.train_accuracy[drawn].mean(axis=1))
+    np.testing.assert_allclose(last["test_accuracy"], table.test_accuracy[drawn].mean(axis=1))
     np.testing.assert_allclose(last["kl"], kl, rtol=1e-5)
     np.testing.assert_allclose(last["objective"], likelihood - 7 * kl, rtol=1e-5)
 

@@ -44,7 +44,7 @@ def test_scores_are_those_of_plain_python(n_inputs, n_hidden, points):
     x, y = 3 * rng.standard_normal((points, n_inputs)), rng.integers(2, size=points)
     bits = rng.integers(0, 2, size=(6, n_bits), dtype=np.uint8)
     likelihood, accuracy = networks.score_networks(
-        bits_to_words(bits), np.ascontiguousarray(x.T), 2.0 * y - 1.0, n_hidden
+        bits_to_words(bits), np.ascontiguousarray(x.T), 2.0 * y - 1.0, n_hidden, 0.0
     )
     for b, ll, share in zip(bits, likelihood, accuracy, strict=True):
         logits = np.array([oracles.logit(b, point, n_hidden) for point in x])
@@ -53,7 +53,7 @@ def test_scores_are_those_of_plain_python(n_inputs, n_hidden, points):
         assert share == pytest.approx(accuracy_score(y, logits > 0), abs=unsure)
 
 
-def test_a_large_problem_scores_networks_like_the_tables():
+def test_sampled_scores_are_those_of_the_tables():
     config = RunConfig(n_hidden=1)
     table = score_table(config)
     large = SampledScores(table.dataset, table.network)
@@ -109,8 +109,8 @@ def test_a_large_network_trains_whatever_the_chunks_and_shards(config, rule, obj
 @BOTH
 def test_a_rows_numbers_are_means_over_the_samples(config):
     state, rows = advance(config, initial_state(config), 1)
-    problem = network_scores_for(config)
-    data, words = problem.dataset, as_words(state.samples)
+    networks_met = network_scores_for(config)
+    data, words = networks_met.dataset, as_words(state.samples)
     for seed in range(3):
         values = [int(w) for w in words[seed, :, 0]]
         widths = [min(63, config.n_qubits - start) for start in range(0, config.n_qubits, 63)]
@@ -118,8 +118,8 @@ def test_a_rows_numbers_are_means_over_the_samples(config):
         first = np.array([int(c) for c in text])
         own = oracles.log_likelihood(first, data.x_train, data.y_train, config.n_hidden)
         one = np.ascontiguousarray(words[seed : seed + 1, :, :1])
-        assert problem.mean_log_likelihood(one)[0] == pytest.approx(own, rel=1e-12)
-        mean = problem.mean_log_likelihood(words[seed : seed + 1])[0]
+        assert networks_met.mean_log_likelihood(one)[0] == pytest.approx(own, rel=1e-12)
+        mean = networks_met.mean_log_likelihood(words[seed : seed + 1])[0]
         assert rows["expected_log_likelihood"][seed] == pytest.approx(mean, rel=1e-12)
         assert rows["train_bce"][seed] == pytest.approx(-mean / len(data.y_train), rel=1e-12)
 

@@ -50,9 +50,9 @@ def test_the_first_objective_is_measured_with_eq_21(monkeypatch):
     drawn = {}
     original = estimates.sampled_terms
 
-    def spy(config, problem, samples, prior, kl):
+    def spy(config, networks, samples, prior, kl):
         drawn.update(samples=samples, prior=prior)
-        return original(config, problem, samples, prior, kl)
+        return original(config, networks, samples, prior, kl)
 
     monkeypatch.setattr(estimates, "sampled_terms", spy)
     state = initial_state(config)
