@@ -251,7 +251,9 @@ def test_no_stream_ends_between_the_last_epoch_and_the_word_of_it(service, hand,
     assert [new_epochs(data) for *_, data in events[:-1]] == [[2]]
 
 
-def test_who_opens_a_large_run_is_told_why_the_first_picture_takes_time(service, connect, monkeypatch):
+def test_a_visitor_who_opens_a_large_run_is_told_why_the_first_picture_takes_time(
+    service, connect, monkeypatch
+):
     monkeypatch.setattr(status, "SLOW_TABLE_BITS", 6)
     job = service.submit(small())
     with connect(job) as stream:
@@ -282,7 +284,7 @@ def test_a_run_that_needs_what_is_not_here_says_so_once(serve, hand, connect, mo
 # --- viewers who come and go -------------------------------------------------------------------------
 
 
-def test_who_reconnects_gets_only_what_was_missed(service, hand, connect):
+def test_a_visitor_who_reconnects_gets_only_what_was_missed(service, hand, connect):
     job = service.submit(small())
     for _ in range(2):
         hand.work()
@@ -300,7 +302,7 @@ def test_who_reconnects_gets_only_what_was_missed(service, hand, connect):
     assert [epoch for *_, data in events[:-1] for epoch in new_epochs(data)] == [5, 6]
 
 
-def test_who_reconnects_after_the_end_gets_the_end(service, hand, connect):
+def test_a_visitor_who_reconnects_after_the_end_gets_the_end(service, hand, connect):
     job = service.submit(small())
     hand.work_off()
     with connect(job, **{"Last-Event-ID": "6"}) as stream:

@@ -6,10 +6,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from qhn_core import RunConfig
 from qhn_core.training.loop import advance, initial_state
+from tests.small_runs import small
 
-CONFIG = RunConfig(n_hidden=1, n_seeds=3, epochs=12, shots=20, seed=5)
+CONFIG = small(epochs=12, seed=5)
 
 
 def bits(thing):

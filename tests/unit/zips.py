@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from qhn_core import RunConfig
 from qhn_core.storage.run_record import StoredRun
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.training.loop import advance, initial_state
 from qhn_core.versions import current_versions
+from tests.small_runs import small
 
-CONFIG = RunConfig(n_hidden=1, n_seeds=2, epochs=4, shots=3, seed=7)
+CONFIG = small(n_seeds=2, epochs=4, shots=3, seed=7)
 MEMBERS = {"about.json", "config.json", "history.csv", "history.parquet", "angles.npz", "state.npz"}
 VERSIONS = current_versions()
 WHEN = datetime(2025, 3, 1, 12, 30, tzinfo=UTC)

@@ -74,7 +74,7 @@ def test_a_live_run_is_no_faster_than_eyes_can_follow(serve, hand):
 # --- what those who wait are told --------------------------------------------------------------------
 
 
-def test_who_waits_is_told_how_many_are_ahead(serve, hand):
+def test_a_visitor_who_waits_is_told_how_many_are_ahead(serve, hand):
     service = serve(hand)
     jobs = [service.submit(small(seed=seed)) for seed in range(3)]
     hand.clock.advance(1)
@@ -83,7 +83,7 @@ def test_who_waits_is_told_how_many_are_ahead(serve, hand):
     assert [job.message for job in jobs] == ["", "", ""]
 
 
-def test_who_waits_for_a_long_first_epoch_is_told_how_long_it_takes(serve, hand, monkeypatch):
+def test_a_visitor_who_waits_for_a_long_first_epoch_is_told_how_long_it_takes(serve, hand, monkeypatch):
     monkeypatch.setattr(service_module, "epoch_seconds", lambda config: 400.0)
     monkeypatch.setattr(workers, "epoch_seconds", lambda config: 400.0)
     service = serve(hand, count=2)
@@ -99,7 +99,7 @@ def test_who_waits_for_a_long_first_epoch_is_told_how_long_it_takes(serve, hand,
 
 
 @pytest.mark.parametrize("stop", ["pause", "cancel"])
-def test_who_no_longer_waits_is_told_nothing_of_it(serve, hand, stop):
+def test_a_visitor_who_no_longer_waits_is_told_nothing_of_it(serve, hand, stop):
     service = serve(hand)
     jobs = [service.submit(small(seed=seed)) for seed in range(2)]
     hand.clock.advance(1)

@@ -30,7 +30,9 @@ def test_a_reset_is_nobody_elses_run(serve, hand):
 
 
 @pytest.mark.parametrize("call", ["pause", "step"])
-def test_who_interferes_with_a_run_that_others_watch_gets_a_copy_and_both_end_the_same(serve, hand, call):
+def test_a_visitor_who_interferes_with_a_run_that_others_watch_gets_a_copy_and_both_end_the_same(
+    serve, hand, call
+):
     service = serve(hand)
     job = service.submit(small(), session="a")
     assert service.submit(small(), session="b") is job
@@ -156,7 +158,7 @@ def test_a_run_has_its_whole_time_of_grace(serve, hand):
     assert job.status == Status.INTERRUPTED
 
 
-def test_who_comes_back_reads_why_the_run_rests(serve, hand):
+def test_a_visitor_who_comes_back_reads_why_the_run_rests(serve, hand):
     service = serve(hand, limits=Limits(grace_seconds=0))
     job = service.submit(small(), session="a")
     hand.clock.advance(1)
