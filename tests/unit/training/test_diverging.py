@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qhn_core import train
+from qhn_core import RunConfig, train
 from qhn_core.training import loop
 from qhn_core.training.history import join_rows
 from qhn_core.training.loop import advance, initial_state
+from tests.diverging import HALF_DIVERGES, lower_the_bound
 from tests.unit.training_runs import assert_same_rows, assert_same_state, small
 
 DIVERGING = {
@@ -87,3 +88,17 @@ def test_chunks_change_nothing_where_a_seed_diverges():
 
 def test_a_run_that_is_fine_has_no_divergence():
     assert initial_state(small()).divergence() == ""
+
+
+def test_training_ends_where_all_seeds_of_its_first_thread_diverge(monkeypatch):
+    lower_the_bound(monkeypatch)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    epochs = []
+
+    def progress(state, rows):
+        epochs.append(state.epoch)
+        assert len(epochs) <= 12, f"epochs: {epochs}"
+
+    result = train(RunConfig(**HALF_DIVERGES), progress)
+    assert result.state.epoch == 12
+    assert (result.state.diverged_at > 0).tolist() == [True, True, False, False]
