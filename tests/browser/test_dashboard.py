@@ -18,6 +18,8 @@ from tests import SECONDS
 
 from .conftest import path_to
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"n_hidden": 1, "n_seeds": 2, "epochs": 20}
 """A link to a run that is over in a moment."""
 LIVELY = {"n_hidden": 1, "n_seeds": 2, "epochs": 2000}

@@ -7,6 +7,8 @@ import pytest
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 START = """async ([code, data]) => {
     const module = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
     const sent = [];

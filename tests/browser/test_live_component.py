@@ -4,6 +4,8 @@ import pytest
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 START = """async (code) => {
     window.EventSource = class extends EventTarget {
         constructor() { super(); window.stream = this; }

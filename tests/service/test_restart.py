@@ -20,6 +20,8 @@ from tests.small_runs import assert_same_run, assert_whole, small, until
 
 from .browserless import AppServer, Session, child_processes, events, is_running
 
+pytestmark = pytest.mark.slow
+
 
 def saved(folder):
     """(status, epoch) of the only run of a store that somebody else may be writing; before it, ("", 0)."""

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,6 +29,8 @@ from tests.manual_executor import ManualClock, ManualExecutor
 from tests.small_runs import assert_same_run, assert_whole, small, until
 
 from .deadly import be_there_until_killed, kill_own_worker
+
+pytestmark = pytest.mark.slow
 
 WORKERS = 3
 CONFIGS = [small(), small(seed=12, n_seeds=1), small(shots=None, objective="elbo", epochs=4)]

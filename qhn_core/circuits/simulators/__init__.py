@@ -17,7 +17,7 @@ __all__ = ["Availability", "Simulator", "available_simulators", "get_simulator",
 
 LARGE_QUBITS = 20
 """From here on "auto" takes a GPU, or else qsim on all cores; below, a call costs more than a circuit."""
-HOW_TO_GET_A_GPU = "build qsimcirq from source on a machine with an NVIDIA GPU (README, section GPU)"
+HOW_TO_GET_A_GPU = "build qsimcirq from source on a machine with an NVIDIA GPU (see the README)"
 PROBE = """
 import numpy as np
 from qhn_core.circuits.simulators.qsim import QSim
