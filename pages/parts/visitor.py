@@ -2,13 +2,11 @@
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from pages.parts.scan_progress import Scanning
-    from qhn_core.config import LandscapeConfig
+from qhn_core.config import LandscapeConfig
 
 
 @dataclass
@@ -40,9 +38,10 @@ class Visitor:
     problems: dict[str, list[str]] = field(default_factory=dict)
     """Requests of the address that could not be met, by the set of controls that they were made to."""
 
-    first_plane: "LandscapeConfig | None" = None
+    first_plane: LandscapeConfig | None = None
     """The plane on show when the page complained about the address."""
-    scanning: "Scanning | None" = None
+    scanning: Any = None
+    """The scan on show: a `scan_progress.Scanning`."""
     point: tuple[float, float] | None = None
     """The point of the plane that was clicked, in radians."""
     leave_for: str | None = None
