@@ -17,5 +17,5 @@ def plain(text: object) -> str:
     '\\!\\[picture\\]\\(x\\)'
     """
     escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", str(text))
-    unlinked = re.sub(r"(:|@|www)", rf"\1{WORD_JOINER}", escaped, flags=re.IGNORECASE)
+    unlinked = re.sub(r"(:(?=\S)|@|www)", rf"\1{WORD_JOINER}", escaped, flags=re.IGNORECASE)
     return unlinked.replace("\n", "  \n")

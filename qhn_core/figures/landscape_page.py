@@ -2,18 +2,17 @@
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from plotly.offline import get_plotlyjs
 
 from qhn_core.bits import Float
+from qhn_core.figures.javascript import ASSETS, bundle
 from qhn_core.landscape.gradient_field import GradientField, Rule
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.trajectories import TrainingPath
 
-ASSETS = Path(__file__).parents[2] / "assets"
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -44,7 +43,7 @@ showLandscape({ data: %(data)s, parentElement: root, setStateValue() {}, setTrig
 
 
 def encoded(values: Float) -> str:
-    """Float64 numbers, little-endian, as base64 text."""
+    """Return float64 numbers, little-endian, as base64 text."""
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode()
 
 
@@ -57,7 +56,7 @@ def view_data(
     field: GradientField | None = None,
     rule: Rule = "chain-rule",
 ) -> dict[str, Any]:
-    """What the view in the browser needs to draw surfaces, and a path or arrows on them, at any λ and h."""
+    """Return what the view in the browser needs to draw surfaces, a path and arrows at any λ and h."""
     scan = scan.filled()
     data = {
         "axis": encoded(scan.axis),
@@ -87,7 +86,7 @@ def view_data(
 
 
 def caption(scan: LandscapeScan, seed: int) -> str:
-    """One line that says what is drawn."""
+    """Return one line that says what is drawn."""
     n, plane = len(scan.axis), scan.landscape_config
     drawn = f" (seed {plane.seed})" if plane.plane in ("random", "random-ry", "gradient") else ""
     return (
@@ -98,11 +97,9 @@ def caption(scan: LandscapeScan, seed: int) -> str:
 
 
 def landscape_html(data: dict[str, Any]) -> str:
-    """The page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
-    css, component = (
-        "\n".join((ASSETS / f"{part}.{kind}").read_text() for part in ("plots", "landscape"))
-        for kind in ("css", "js")
-    )
+    """Return the page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
+    css = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("plots.css", "landscape.css"))
+    component = bundle("landscape/landscape.js")
     return PAGE % {
         "plotly": get_plotlyjs(),
         "component": component.replace("export default function", "function showLandscape", 1),
