@@ -1,3 +1,8 @@
+import {
+  PLOT_CONFIG, element, setText, setAttribute, loadPlotly, adoptPlotlyStyles, watchTheme, applyTheme, unpack,
+  assignProperties, segmented, watchSize, frameLoop, mount,
+} from "./plots.js";
+
 const CHARTS = [
   ["objective", "Objective and its parts"],
   ["gradient", "Gradient magnitude and learning rate"],

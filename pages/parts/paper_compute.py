@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts.session import refusal
+from pages.parts.text import plain
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import ServerFullError, duration_in_words
 from qhn_core.paper import Study, paper_base
@@ -56,7 +57,7 @@ def ask() -> None:
     )
     allowed = [n for n in SEEDS if not refusal(paper_base(n_seeds=n))]
     if not allowed:
-        st.error(refusal(paper_base(n_seeds=SEEDS[0])))
+        st.error(plain(refusal(paper_base(n_seeds=SEEDS[0]))))
         return
     seeds = st.segmented_control("Seeds", allowed, default=allowed[0], required=True, key="compute_seeds")
     study = Study(paper_base(n_seeds=seeds))
@@ -70,7 +71,7 @@ def ask() -> None:
         try:
             background().start(study, f"qhn reproduce --seeds {seeds} --workers 1")
         except (ServerFullError, OSError) as error:
-            st.error(str(error))
+            st.error(plain(error))
         else:
             st.rerun()
 
@@ -90,7 +91,7 @@ def progress_line(running: bool) -> None:
                 "goes on from there."
             )
         elif progress.status == Status.FAILED:
-            st.warning(f"{seeds} seeds were not computed. {progress.message}")
+            st.warning(f"{seeds} seeds were not computed. {plain(progress.message)}")
         return
     if not progress.total:
         text = "starting"

@@ -3,8 +3,10 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.jobs.job import Status
+from qhn_core.jobs.limits import Limits
 from qhn_core.training.loop import initial_state
 from tests import SECONDS
+from tests.app.conftest import as_read
 
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "2", "shots": "20"}
 """A link to a run that is over in a moment."""
@@ -284,7 +286,7 @@ def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained
     running = page.job
     value, range_ = INVALID[field]
     page.set(**{field: value})
-    [message] = [e.value for e in page.at.error]
+    [message] = [as_read(e.value) for e in page.at.error]
     assert f"{field}={value}" in message
     assert range_ in message
     advanced = page.at.sidebar.expander[0]
@@ -336,11 +338,41 @@ def test_a_link_is_an_experiment(visit):
     assert not page.badge
 
 
-@pytest.mark.parametrize("text", ["25.0", "2.5e1"])
-def test_a_number_in_a_link_may_be_written_as_one_likes(visit, text):
-    page = visit(**SMALL, regularization=text)
-    assert page.text.strip() == ""
-    assert page.job.config.regularization == 25
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("regularization", "25.0"),
+        ("regularization", "2.5e1"),
+        ("regularization", "2.5E+1"),
+        ("regularization", "1e-5"),  # as Python writes it: 1e-05, as JavaScript does: 0.00001
+        ("regularization", "0.00001"),
+        ("regularization", "0.1234567890123456"),
+        ("regularization", "1e21"),
+        ("bandwidth", "0.70"),
+        ("bandwidth", "1e-7"),
+        ("epochs", "1e1"),
+        ("epochs", "10.0"),
+        ("min_delta", "1e-5"),
+        ("learning_rate", "2.50"),
+    ],
+)
+def test_any_spelling_of_a_number_stays_in_the_address_and_means_the_same(visit, field, text):
+    page = visit(**{**SMALL, field: text})
+    assert page.text == ""
+    assert getattr(page.job.config, field) == page.value(field) == float(text)
+    [kept] = [page.at.query_params[field]]
+    assert float(kept) == float(text)
+    sent_on = visit(**{name: t for name, t in page.at.query_params.items() if name != "run"})
+    assert sent_on.job.config == page.job.config
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "Infinity", "1e999"])
+@pytest.mark.parametrize("field", ["epochs", "seed", "regularization", "bandwidth", "learning_rate"])
+def test_a_number_that_is_not_finite_is_refused(visit, field, text):
+    page = visit(**{field: text})
+    assert f"{field}='{text}'" in page.text
+    assert not page.has_job
+    assert field not in page.at.query_params
 
 
 def test_a_link_to_an_exact_run(visit):
@@ -383,6 +415,29 @@ def test_a_broken_link_says_what_was_wrong_and_starts_nothing(visit, link):
     assert not page.has_job
     assert page.view["events_url"] is None
     assert page.service.jobs() == []
+
+
+HOSTILE = "![x](https://example.org/x.png) [y](//example.org) <b>z</b> :red[a] $b$ http://c.org www.d.org"
+
+
+@pytest.mark.parametrize("field", [HOSTILE, "run", "dataset", "epochs"])
+def test_text_of_a_link_is_shown_as_text(visit, field):
+    page = visit(**{field: HOSTILE})
+    assert HOSTILE in page.text
+    [shown] = [w.value for w in page.at.warning]
+    for mark in "![]()<>$":
+        assert shown.count(mark) == shown.count(f"\\{mark}") > 0, mark
+    for link in (":r", "://", "www."):
+        assert link not in shown
+
+
+def test_a_server_with_narrow_limits_greets_nobody_with_an_error(visit, service):
+    service.limits = Limits(max_seeds=5, max_epochs=150, max_qubits=10)
+    page = visit()
+    assert page.text == ""
+    assert page.job.config == qhn.RunConfig(n_seeds=4, epochs=100, n_hidden=1)
+    page.set(dataset="digits")
+    assert page.text == ""
 
 
 def test_after_a_broken_link_the_page_works_with_defaults(visit):

@@ -174,7 +174,7 @@ def test_a_broken_link_says_what_was_wrong_and_runs_nothing(visit):
     message = visitor.page.get_by_test_id("stAlert")
     message.wait_for()
     text = message.inner_text()
-    assert "objective='vae': should be 'mle', 'elbo' or 'selbo'" in text
+    assert "objective='vae': this page offers 'mle', 'elbo' or 'selbo'" in text
     assert "regularization='-3'" in text
     assert "0 ≤ regularization" in text
     visitor.live.wait_for()
