@@ -1,10 +1,10 @@
-"""The pages, on top of every view."""
+"""The list of pages, at the top of each."""
 
 from pathlib import Path
 
 import streamlit as st
 
-st.set_page_config(page_title="Quantum HyperNetworks", layout="wide", initial_sidebar_state="expanded")
+st.set_page_config(page_title="Quantum HyperNetworks", layout="wide", initial_sidebar_state="auto")
 st.html(Path(__file__).parents[1] / "assets" / "shell.css")
 
 page = st.navigation(
