@@ -18,7 +18,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "Corrected": (
-        "The same run with the true gradient of the regulariser, and a λ at which it counts.",
+        "The same run with the true gradient of the regulariser, and a λ at which it has an effect.",
         {
             "objective": "selbo",
             "regularization": 100.0,
@@ -35,7 +35,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def presets() -> None:
-    """A button for each; it sets the controls that it is about, and leaves the others."""
+    """Draw a button for each preset; it sets the controls that the preset names and leaves the others."""
     st.markdown(":small[Presets]")
     with st.container(horizontal=True, gap="small", key="presets"):
         for name, (text, values) in PRESETS.items():
