@@ -1,6 +1,10 @@
 """The pages on a phone."""
 
+import pytest
+
 from .conftest import path_to
+
+pytestmark = pytest.mark.slow
 
 
 def test_on_a_phone_the_sidebar_is_closed_at_first_and_nothing_is_cut_off(visit):
