@@ -9,44 +9,50 @@ from pages.parts.visitor import visitor
 from pages.sidebar.controls import sidebar_controls
 from pages.sidebar.url import report_link
 from qhn_core.config import RunConfig
-from qhn_core.jobs.job import Job
+from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.service import default_service
 from qhn_core.live.events import events_path
 from qhn_core.live.messages import MOST_PINS
 
 
 def toolbar(config: RunConfig | None, job: Job | None) -> None:
-    """Draw the buttons, and a badge where the controls no longer match the run on show; act on a press."""
-    service = default_service()
-    moving = job is not None and job.status.is_moving
-    over = job is None or job.status.is_final
-    pause = resume = False
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    with row:
-        train = st.button("Train", type="primary", icon=":material/play_arrow:", disabled=config is None)
-        if moving or over:
-            pause = st.button("Pause", icon=":material/pause:", disabled=over, key="pause")
-        else:
-            resume = st.button("Resume", icon=":material/resume:", key="resume")
-        step = st.button("Step", icon=":material/skip_next:", disabled=over or moving, help="One epoch")
-        reset = st.button(
-            "Reset",
-            icon=":material/replay:",
-            disabled=config is None,
-            help="Start at epoch 0 with the current settings; the same seed has the same initial angles",
+    """Draw Train and Pin, and a word when the controls no longer match the run on show."""
+    changed = config is not None and (job is None or job.config != config)
+    given_up = job is not None and job.status in (Status.CANCELLED, Status.FAILED)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        pressed = st.button(
+            "Train",
+            type="primary",
+            icon=":material/model_training:",
+            disabled=config is None or not (changed or given_up),
+            help="Train the settings as they stand; a run that was trained before is played again",
         )
         pin_buttons(job)
-        if job is not None and config is not None and job.config != config:
+        if changed and job is not None:
             st.badge("settings changed, press Train", color="orange")
-    done: Job | None = None  # the run that a press led to; a refusal is shown below the row
-    if (train or reset) and config is not None:
-        done = start(config, paused=reset)
-    elif pause:
+    if pressed and config is not None:
+        started = start(config)
+        if started is not None:
+            visitor().replays += started.status.is_final
+            st.rerun()
+
+
+def note_action() -> None:
+    """Note which button of the live view was pressed; the page then acts on it."""
+    visitor().action = st.session_state.live["action"]
+
+
+def take_action(config: RunConfig | None, job: Job | None) -> None:
+    """Do what the pressed button of the live view asks for, and show the run that it leads to."""
+    action, visitor().action = visitor().action, None
+    service, done = default_service(), None
+    if action == "reset" and config is not None:
+        done = start(config, paused=True)
+    elif action == "pause" and job is not None:
         done = attempt(lambda: service.pause(job.id, visitor().id))
-    elif resume:
-        done = attempt(lambda: service.resume(job.id, session=visitor().id))
-    elif step:
-        done = attempt(lambda: service.resume(job.id, n_epochs=1, session=visitor().id))
+    elif action in ("play", "step") and job is not None:
+        n_epochs = 1 if action == "step" else None
+        done = attempt(lambda: service.resume(job.id, n_epochs, session=visitor().id))
     if done is not None:
         st.rerun()
 
@@ -78,8 +84,8 @@ if job is None and config is not None and not visitor().came_before and not brok
     job = start(config, reuse_finished=False)  # a first visitor sees a real run without a click
 visitor().came_before = True
 
-status = None if job is None else job.status
 toolbar(config, job)
+take_action(config, job)
 if default_service().store_problem:
     st.caption(f":material/warning: Runs are not saved: {plain(default_service().store_problem)}")
 seed = None
@@ -90,4 +96,10 @@ if job is not None and job.config.n_seeds > 1:
         format_func=lambda i: "best so far" if i is None else str(i),
         help="The seed whose decision boundary and bitstrings are drawn.",
     )
-live_run(None if job is None else events_path(job, seed, pinned()), status, key="live")
+live_run(
+    None if job is None else events_path(job, seed, pinned()),
+    key="live",
+    can_reset=config is not None,
+    replay=visitor().replays,
+    on_action=note_action,
+)

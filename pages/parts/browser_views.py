@@ -1,5 +1,6 @@
 """The live views as Streamlit components: JavaScript of `assets/` around Plotly."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -24,15 +25,24 @@ def on_this_server(path: str) -> str:
     return f"/{base}{path}" if base else path
 
 
-def live_run(events_path: str | None, status: str | None, key: str) -> None:
-    """Draw the header and four views of a run, fed by its event stream.
+def live_run(
+    events_path: str | None, key: str, can_reset: bool, replay: int, on_action: Callable[[], None]
+) -> None:
+    """Draw the buttons, the header and four views of a run, fed by its event stream.
 
-    events_path: of the stream; None before there is a run. The page runs again when the run leaves the
-    `status` that the page was drawn for.
+    events_path: of the stream; None before there is a run. can_reset: whether Reset may be pressed.
+    replay: counts the finished runs that were asked for; the view plays the run on show when it grows.
+    on_action: called before the page runs again for a press; `st.session_state[key]["action"]` is then
+    "play", "pause", "step" or "reset". The labels follow the run itself, so the page need not be drawn anew
+    when the run changes.
     """
-    url = None if events_path is None else on_this_server(events_path)
-    data = {"plotly_url": on_this_server(PLOTLY_PATH), "events_url": url, "status": status}
-    _component("live_run")(key=key, data=data, on_status_change=lambda: None)
+    data = {
+        "plotly_url": on_this_server(PLOTLY_PATH),
+        "events_url": None if events_path is None else on_this_server(events_path),
+        "can_reset": can_reset,
+        "replay": replay,
+    }
+    _component("live_run")(key=key, data=data, on_action_change=on_action)
 
 
 def landscape(data: dict[str, Any], key: str, **callbacks: Any) -> Any:

@@ -19,6 +19,10 @@ class Visitor:
     """Id of the run on show."""
     lost: str | None = None
     """Id of a run that was asked for and that the server does not have."""
+    action: str | None = None
+    """Button of the live view that was pressed: "play", "pause", "step" or "reset"."""
+    replays: int = 0
+    """Finished runs that were asked for and are played again."""
     came_before: bool = False
     """Whether Train has been drawn: only the first visit starts a run without a click."""
 

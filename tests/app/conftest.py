@@ -53,6 +53,11 @@ class Page:
         self.button(label).click()
         return self.look()
 
+    def act(self, action):
+        """Press a button of the live view: "play", "pause", "step" or "reset"."""
+        self.memory.action = action
+        return self.look()
+
     def button(self, label):
         [found] = [b for b in self.at.button if b.label == label]
         return found

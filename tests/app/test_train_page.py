@@ -62,7 +62,7 @@ def test_looking_again_starts_nothing_new(visit):
     page = visit()
     first = page.job
     assert page.look().job is first
-    page.press("Pause")
+    page.act("pause")
     assert page.look().job is first
 
 
@@ -183,30 +183,28 @@ def test_every_control_says_what_it_does(visit):
     assert silent == ["dataset"]  # its label and the pictures above it say it all
 
 
-# --- Train, Pause, Step, Reset -----------------------------------------------------------------------
+# --- Train, Play, Step, Reset ------------------------------------------------------------------------
 
 
-def test_pause_stops_and_resume_goes_on_to_the_result_of_train(visit, go_on):
-    page = visit(**{**SMALL, "epochs": "30"}).press("Pause")
+def test_pause_stops_and_play_goes_on_to_the_result_of_train(visit, go_on):
+    page = visit(**{**SMALL, "epochs": "30"}).act("pause")
     assert page.rested.status == Status.PAUSED
     stopped = page.job.epoch
     assert stopped < 30
-    assert page.look().buttons() | {"Resume": True, "Step": True} == page.buttons()
-    assert "Pause" not in page.buttons()
     go_on()
     assert page.look().job.epoch == stopped
-    page.press("Resume")
+    page.act("play")
     assert page.rested.status == Status.DONE
     expected = qhn.train(page.job.config)
     np.testing.assert_array_equal(page.job.state.best_angles, expected.best_angles)
 
 
 def test_step_is_one_epoch(visit, go_on):
-    page = visit(**{**SMALL, "epochs": "50"}).press("Pause")
+    page = visit(**{**SMALL, "epochs": "50"}).act("pause")
     epoch = page.rested.epoch
     go_on()
     for more in (1, 2):
-        page.look().press("Step")
+        page.act("step")
         assert page.rested.status == Status.PAUSED
         assert page.job.epoch == epoch + more
 
@@ -214,7 +212,7 @@ def test_step_is_one_epoch(visit, go_on):
 def test_reset_goes_to_the_initial_angles_with_the_controls_as_they_stand(visit):
     page = visit(**SMALL)
     first = page.rested
-    page.set(regularization=25.0).press("Reset")
+    page.set(regularization=25.0).act("reset")
     assert page.job is not first
     assert (page.rested.status, page.job.epoch) == (Status.PAUSED, 0)
     assert page.job.config == first.config.model_copy(update={"regularization": 25.0})
@@ -222,35 +220,57 @@ def test_reset_goes_to_the_initial_angles_with_the_controls_as_they_stand(visit)
     assert first.status == Status.DONE
 
 
-def test_pause_and_step_are_off_when_a_run_is_over(visit):
+def test_after_reset_and_step_play_goes_on_from_there(visit):
+    page = visit(**SMALL)
+    first = page.rested
+    page.act("reset").act("step")
+    again = page.rested
+    assert (again.status, again.epoch) == (Status.PAUSED, 1)
+    page.act("play")
+    assert page.job is again, "not the finished run of the same settings"
+    assert page.rested.status == Status.DONE
+    np.testing.assert_array_equal(page.job.state.angles, first.state.angles)
+
+
+def test_a_press_is_taken_once(visit, go_on):
+    page = visit(**{**SMALL, "epochs": "50"}).act("pause")
+    epoch = page.rested.epoch
+    go_on()
+    page.act("step")
+    page.service.wait(page.job.id, SECONDS)
+    page.look().look()
+    assert page.rested.epoch == epoch + 1
+
+
+def test_train_is_off_while_the_settings_are_those_of_the_run_on_show(visit):
     page = visit(**SMALL)
     assert page.rested.status == Status.DONE
-    buttons = page.look().buttons()
-    pressable = [buttons[label] for label in ("Train", "Pause", "Step", "Reset")]
-    assert pressable == [True, False, False, True]
+    assert page.look().buttons()["Train"] is False
+    assert page.set(seed=3).buttons()["Train"] is True
+    assert page.set(seed=0).buttons()["Train"] is False
 
 
-def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, go_on, monkeypatch):
-    """Between the toolbar and the end of the script a short run may end: the view then asks again."""
-    told = []
-
-    def slow_to_draw(events_path, status, key):
-        go_on()
-        service.wait(events_path.split("/")[3], SECONDS)
-        told.append(status)
-
-    monkeypatch.setattr("pages.parts.browser_views.live_run", slow_to_draw)
+def test_a_run_that_was_given_up_can_be_trained_again(visit, service, go_on):
     page = visit(**SMALL)
-    assert page.job.status == Status.DONE
-    assert page.buttons()["Pause"] is True
-    assert Status(told[0]).is_moving
-    page.look()
-    assert page.buttons()["Pause"] is False
-    assert told[1] == Status.DONE
+    service.cancel(page.job.id)
+    cancelled = page.job
+    assert page.look().buttons()["Train"] is True
+    go_on()
+    page.press("Train")
+    assert page.job is not cancelled
+    assert page.rested.status == Status.DONE
 
 
-def test_step_is_off_while_a_run_moves(visit, go_on):
-    assert visit(**SMALL).buttons()["Step"] is False
+def test_a_finished_run_that_is_asked_for_again_is_played_again(visit):
+    page = visit(**SMALL)
+    first = page.rested
+    assert page.view["replay"] == 0
+    page.set(seed=3).press("Train")
+    assert page.rested.config.seed == 3
+    assert page.look().view["replay"] == 0, "a run that is trained now is no replay"
+    page.set(seed=0).press("Train")
+    assert page.job is first
+    assert page.view["replay"] == 1
 
 
 def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
@@ -264,7 +284,7 @@ def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
 def test_a_click_of_one_visitor_stops_no_run_of_another(visit):
     one, other = visit(**SMALL, seed="1"), visit(**SMALL, seed="2")
     assert one.job is not other.job
-    one.press("Pause")
+    one.act("pause")
     assert other.rested.status == Status.DONE
 
 
@@ -292,11 +312,11 @@ def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained
     advanced = page.at.sidebar.expander[0]
     assert [":red[" in c.value for c in advanced.caption] == [True]
     assert page.buttons()["Train"] is False
-    assert page.buttons()["Reset"] is False
+    assert page.view["can_reset"] is False
     # the rest of the page still works
     assert page.job is running
     assert page.view["events_url"].startswith(f"/qhn/runs/{running.id}/events")
-    page.press("Pause")
+    page.act("pause")
     assert page.rested.status == Status.PAUSED
     page.set(objective="elbo", **{field: CHANGES[field][0]})
     assert len(page.at.error) == 0
@@ -319,7 +339,7 @@ def test_a_server_that_is_full_says_so_on_the_page(visit, service):
     assert "runs are under way" in page.text
     assert page.job.config.seed == 5
     stopped = visit(run=paused.id)
-    assert "runs are under way" in stopped.press("Resume").text
+    assert "runs are under way" in stopped.act("play").text
     assert stopped.job.status == Status.PAUSED
     for job in taken:
         service.cancel(job.id)

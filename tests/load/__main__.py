@@ -103,7 +103,7 @@ async def watch(server, seed, streams, pages):
         counting = [count_updates(server, first.events_path, WATCH_SECONDS) for _ in range(streams + pages)]
         rates = await asyncio.gather(*counting)
         share = (server.cpu_seconds() - cpu) / (time.perf_counter() - began)
-        await first.click("Pause")
+        await first.act("pause")
     return statistics.median(rates), share
 
 
@@ -118,15 +118,10 @@ async def stream_of(server, session, figures):
             await asyncio.sleep(0.2)
             continue
         stream = events(server.port, path)
-        status = None
-        async for event, _, data in stream:
+        async for event, _, _ in stream:
             figures.updates += event == "delta"
-            before, status = status, data.partition(b'"state":"')[2].partition(b'"')[0].decode() or status
             if session.events_path != path:
                 break
-            if status not in (before, session.drawn_status):
-                with contextlib.suppress(ConnectionError):  # the visitor is leaving
-                    await session.rerun()  # as the live view asks for it
         await stream.aclose()
         while session.events_path == path:
             await asyncio.sleep(0.2)  # the run is over
@@ -144,7 +139,7 @@ async def act(session, rng):
     elif what == "preset":
         await session.click(rng.choice(["Paper", "Corrected", "Exact"]))
     else:
-        await session.click(what.capitalize())
+        await session.act("play" if what == "resume" else what)
 
 
 async def student(server, number, until, figures):
