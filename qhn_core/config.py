@@ -20,7 +20,7 @@ FlatDatasetName = Literal["gaussian", "moons", "rings"]
 """Data with two coordinates, which can be drawn."""
 DatasetName = Literal["gaussian", "moons", "rings", "digits"]
 SimulatorName = Literal["auto", "numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
-Objective = Literal["mle", "elbo", "selbo"]
+ObjectiveName = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it
 Count = Annotated[int, Field(ge=1)]
@@ -63,7 +63,7 @@ class RunConfig(_Config):
     )
     n_hidden: Count = Field(3, description="hidden neurons; 3 gives 14 qubits")
     n_layers: Count = Field(1, description="layers L of the ansatz, eq. (8)")
-    objective: Objective = Field("selbo", description="what is maximised: eq. (11), (18) or (22)")
+    objective: ObjectiveName = Field("selbo", description="what is maximised: eq. (11), (18) or (22)")
     regularization: NonNegative = Field(1.0, description="λ, the weight of KL or MMD²")
     bandwidth: Positive | None = Field(
         None, description="h of the RBF kernel, eq. (20); default: n_qubits / 4"

@@ -11,7 +11,7 @@ from pages.sidebar.presets import presets
 from pages.sidebar.state import default, set_controls, stops
 from pages.sidebar.thumbnails import dataset_pictures
 from pages.sidebar.url import check_link, read_link
-from qhn_core.config import DatasetName, Objective, RunConfig, explain
+from qhn_core.config import DatasetName, ObjectiveName, RunConfig, explain
 
 DECADE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 STRENGTHS = [0.0, *(float(f"{m}e{p}") for p in range(-3, 3) for m in DECADE), 1000.0]
@@ -78,7 +78,7 @@ def _main_controls() -> dict[str, Any]:
     st.session_state.drawn_dataset = chosen["dataset"]
     chosen["objective"] = st.segmented_control(
         "Objective",
-        get_args(Objective),
+        get_args(ObjectiveName),
         default=default("objective"),
         required=True,
         width="stretch",
