@@ -23,7 +23,19 @@ SimulatorName = Literal["auto", "numba", "qsim", "cirq", "qsim-cuda", "qsim-cust
 ObjectiveName = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it
+Share = Annotated[float, Field(ge=0, lt=1), AfterValidator(abs)]
 Count = Annotated[int, Field(ge=1)]
+NEWER_FIELDS = (
+    "annealing",
+    "initial_angles",
+    "optimizer",
+    "beta_1",
+    "beta_2",
+    "perturbation",
+    "damping",
+    "plateau",
+)
+"""Fields that came after the first stored runs."""
 Gate = tuple[Annotated[int, Field(ge=0)], Literal[0, 1], Annotated[int, Field(ge=0)]]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -75,9 +87,19 @@ class RunConfig(_Config):
     gradient: Literal["chain-rule", "algorithm-1"] = Field(
         "chain-rule", description="the true gradient, or Algorithm 1 as printed"
     )
-    epochs: Count = Field(200, description="steps of gradient ascent")
+    optimizer: Literal["gradient-ascent", "adam", "spsa", "natural-gradient", "rotosolve"] = Field(
+        "gradient-ascent", description="how a run steps uphill; see training/optimizers.py"
+    )
+    beta_1: Share = Field(0.9, description="Adam: how much of the mean gradient an epoch keeps")
+    beta_2: Share = Field(0.999, description="Adam: how much of the mean squared gradient an epoch keeps")
+    perturbation: Positive = Field(0.1, description="SPSA: shift of all angles, radians")
+    damping: Positive = Field(0.01, description="natural gradient: added to the Fisher information")
+    epochs: Count = Field(200, description="steps of the optimiser")
     learning_rate: Positive = Field(1.0, description="η, the first learning rate")
     patience: Count = Field(3, description="epochs without improvement before η decays")
+    plateau: Literal["best-so-far", "previous-epoch", "none"] = Field(
+        "best-so-far", description="what an epoch must improve on, or η decays; none: η never decays"
+    )
     min_delta: NonNegative = Field(1e-4, description="least gain that counts as an improvement")
     decay_factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="factor of the decay of η")
     n_seeds: Count = Field(1, description="independent initialisations")
@@ -109,10 +131,9 @@ class RunConfig(_Config):
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out newer fields at their default, so that older runs keep their hash."""
         fields: dict[str, Any] = handler(self)
-        if self.initial_angles is None:
-            fields.pop("initial_angles", None)
-        if self.annealing == "constant":
-            fields.pop("annealing", None)
+        for name in NEWER_FIELDS:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                fields.pop(name, None)
         return fields
 
     @model_validator(mode="after")
@@ -120,6 +141,15 @@ class RunConfig(_Config):
         if self.objective == "selbo" and self.shots is not None and self.shots < 2:
             raise ValueError(
                 f"shots={self.shots}: the MMD² estimator, eq. (21), needs at least 2 shots (or exact)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fisher_information_is_known(self) -> Self:
+        if self.optimizer == "natural-gradient" and not self.has_closed_form:
+            raise ValueError(
+                f"optimizer='natural-gradient': n_layers={self.n_layers}, simulator={self.simulator!r}; "
+                "only closed forms have the Fisher information (allowed: 1 <= n_layers <= 2, not on cirq)"
             )
         return self
 
@@ -172,6 +202,8 @@ class RunConfig(_Config):
                 f"L={self.n_layers}",
                 f"{self.n_qubits} qubits",
                 f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}",
+                *([self.optimizer] if self.optimizer != "gradient-ascent" else []),
+                *([f"plateau {self.plateau}"] if self.plateau != "best-so-far" else []),
                 *(["from given angles"] if self.initial_angles else []),
             ]
         )

@@ -74,6 +74,10 @@ class Estimator(ABC):
     def take(self, rows: Any) -> Self:
         """Keep some of the seeds: rows is a slice, mask or index array."""
 
+    @abstractmethod
+    def with_other_shots(self, number: int) -> Self:
+        """Measure with other random numbers, those of a number from 1; its own are those of 0."""
+
     def estimate(self, config: RunConfig, angles: Float, epoch: int) -> Estimate:
         """Measure the circuits at angles (S, L, 2, n), as training does after the step of an epoch."""
         blocks = circuit_blocks(config, angles)
@@ -107,6 +111,10 @@ class FullSum(Estimator):
         return self
 
     @override
+    def with_other_shots(self, number: int) -> Self:
+        return self
+
+    @override
     def of_circuits(self, config: RunConfig, circuits: Circuits, epoch: int) -> Estimate:
         scores = (getattr(self.networks, name) for name in SCORES)
         means = circuits.means(np.array([log_likelihoods(config, self.networks), *scores])).T
@@ -132,6 +140,10 @@ class MonteCarlo(Estimator):
     @override
     def take(self, rows: Any) -> "MonteCarlo":
         return MonteCarlo(self.networks, self.keys[rows])
+
+    @override
+    def with_other_shots(self, number: int) -> "MonteCarlo":
+        return MonteCarlo(self.networks, self.keys ^ np.uint64(number))
 
     def _draws(self, config: RunConfig, epoch: int) -> Draws:
         assert config.shots is not None

@@ -91,6 +91,12 @@ def test_every_field_of_a_config_that_has_a_control_is_tested_here():
         "simulator",
         "initial_angles",
         "annealing",
+        "optimizer",
+        "beta_1",
+        "beta_2",
+        "perturbation",
+        "damping",
+        "plateau",
     }
 
 

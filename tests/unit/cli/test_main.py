@@ -44,6 +44,12 @@ EVERY_FIELD = {
     "simulator": "cirq",
     "annealing": "linear",
     "initial_angles": [0.25, *[1.5] * 23],
+    "optimizer": "adam",
+    "beta_1": 0.5,
+    "beta_2": 0.75,
+    "perturbation": 0.5,
+    "damping": 0.125,
+    "plateau": "previous-epoch",
 }
 BAD = {  # options -> what standard error must name: the field with its value, and what is allowed
     ("--dataset", "spirals"): ["dataset='spirals'", "'gaussian'", "'moons'", "'rings'"],
@@ -56,6 +62,9 @@ BAD = {  # options -> what standard error must name: the field with its value, a
     ("--bandwidth", "0"): ["bandwidth='0'", "0 < bandwidth"],
     ("--bandwidth=-2",): ["bandwidth='-2'", "0 < bandwidth"],
     ("--bandwidth", "nan"): ["bandwidth='nan'", "finite", "0 < bandwidth"],
+    ("--optimizer", "lbfgs"): ["optimizer='lbfgs'", "'gradient-ascent'", "'adam'", "'spsa'"],
+    ("--plateau", "always"): ["plateau='always'", "'best-so-far'", "'previous-epoch'", "'none'"],
+    ("--beta-1", "1"): ["beta_1='1'", "0 <= beta_1 < 1"],
     ("--learning-rate", "0"): ["learning_rate='0'", "0 < learning_rate"],
     ("--learning-rate", "inf"): ["learning_rate='inf'", "finite", "0 < learning_rate"],
     ("--decay-factor", "2"): ["decay_factor='2'", "0 < decay_factor < 1"],

@@ -37,6 +37,17 @@ DIVERGING = {
     },
     "KL": {"regularization": 1e300, "objective": "elbo"},
     "KL that overflows": {"regularization": 1e308, "objective": "elbo"},
+    "Adam's rate": {"optimizer": "adam", "learning_rate": 1e308},
+    "Adam, gradients whose squares overflow": {"optimizer": "adam", "regularization": 1e300},
+    "SPSA": {"optimizer": "spsa", "regularization": 1e308},
+    "SPSA, exact": {"optimizer": "spsa", "regularization": 1e308, "shots": None},
+    "natural gradient": {"optimizer": "natural-gradient", "regularization": 1e308},
+    "natural gradient, two layers": {
+        "optimizer": "natural-gradient",
+        "regularization": 1e308,
+        "n_layers": 2,
+    },
+    "Rotosolve": {"optimizer": "rotosolve", "regularization": 1e308, "objective": "elbo", "n_hidden": 3},
     "both": {"regularization": 1e300, "learning_rate": 1e10},
 }
 
