@@ -20,6 +20,7 @@ FlatDatasetName = Literal["gaussian", "moons", "rings"]
 """Data with two coordinates, which can be drawn."""
 DatasetName = Literal["gaussian", "moons", "rings", "digits"]
 SimulatorName = Literal["auto", "numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
+EntanglerName = Literal["brickwork", "none"]
 ObjectiveName = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it
@@ -34,6 +35,7 @@ NEWER_FIELDS = (
     "perturbation",
     "damping",
     "plateau",
+    "entangler",
 )
 """Fields that came after the first stored runs."""
 Gate = tuple[Annotated[int, Field(ge=0)], Literal[0, 1], Annotated[int, Field(ge=0)]]
@@ -75,6 +77,9 @@ class RunConfig(_Config):
     )
     n_hidden: Count = Field(3, description="hidden neurons; 3 gives 14 qubits")
     n_layers: Count = Field(1, description="layers L of the ansatz, eq. (8)")
+    entangler: EntanglerName = Field(
+        "brickwork", description="CX gates of each layer: eq. (8), or none, which gives independent bits"
+    )
     objective: ObjectiveName = Field("selbo", description="what is maximised: eq. (11), (18) or (22)")
     regularization: NonNegative = Field(1.0, description="λ, the weight of KL or MMD²")
     bandwidth: Positive | None = Field(
@@ -180,8 +185,11 @@ class RunConfig(_Config):
 
     @property
     def has_closed_form(self) -> bool:
-        """Whether circuits are computed without 2**n numbers: with 1 or 2 layers, except on Cirq."""
-        return self.n_layers <= 2 and self.simulator != "cirq"
+        """Whether circuits are computed without 2**n numbers: with 1 or 2 layers, or without CX gates.
+
+        On Cirq, which is the reference, no circuit is.
+        """
+        return (self.n_layers <= 2 or self.entangler == "none") and self.simulator != "cirq"
 
     def in_words(self) -> str:
         """Describe this run in one line.
@@ -199,7 +207,7 @@ class RunConfig(_Config):
                 self.gradient,
                 "exact" if self.shots is None else f"{self.shots} shots",
                 "summed likelihood" if self.likelihood == "sum" else "mean likelihood",
-                f"L={self.n_layers}",
+                f"L={self.n_layers}" + (" without CX" if self.entangler == "none" else ""),
                 f"{self.n_qubits} qubits",
                 f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}",
                 *([self.optimizer] if self.optimizer != "gradient-ascent" else []),

@@ -50,7 +50,7 @@ def way_out(config: RunConfig) -> str:
     if without_tables(config):
         return ", since every network is looked at; only training from samples works with more qubits"
     changes = {
-        f"n_layers={config.n_layers} by 1 or 2": config.n_layers > 2,
+        f"n_layers={config.n_layers} by 1 or 2": config.n_layers > 2 and config.entangler != "none",
         "exact expectations by shots": config.shots is None,
         "simulator='cirq' by 'auto'": config.simulator == "cirq",
     }

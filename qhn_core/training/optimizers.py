@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from qhn_core.bits import Float, Index
+from qhn_core.circuits.batches import closed_form
+from qhn_core.circuits.closed_form import ClosedForm
 from qhn_core.config import RunConfig
-from qhn_core.kernels.groups import angle_slopes, group_probabilities, group_starts
 from qhn_core.objectives.estimates import Estimator, objective_of
 from qhn_core.training.state import TrainingState
 
@@ -114,8 +115,9 @@ def natural_gradient(config: RunConfig, estimator: Estimator, now: TrainingState
     if config.n_layers == 1:
         direction = gradient / (1 + config.damping)
     else:
-        members = _angles_of_groups(*config.angle_shape)
-        fisher = fisher_blocks(now.angles, members) + config.damping * np.eye(members.shape[1])
+        circuits = closed_form(config, now.angles)
+        members = _angles_of_groups(circuits)
+        fisher = fisher_blocks(circuits, members) + config.damping * np.eye(members.shape[1])
         by_group = _padded(gradient.reshape(len(gradient), -1))[:, members]
         solved = np.linalg.solve(fisher, by_group[..., None])[..., 0]
         flat = np.zeros((len(gradient), gradient[0].size + 1))
@@ -124,31 +126,28 @@ def natural_gradient(config: RunConfig, estimator: Estimator, now: TrainingState
     return Step(ascend(now.angles, direction, now.learning_rate), gradient, now.moments)
 
 
-def _angles_of_groups(n_layers: int, _: int, n_qubits: int) -> Index:
+def _angles_of_groups(circuits: ClosedForm) -> Index:
     """The places of each group's angles in a flat array (groups, most); where a group has fewer, -1."""
-    places = np.arange(n_layers * 2 * n_qubits).reshape(n_layers, 2, n_qubits)
-    starts = group_starts(n_layers, n_qubits)
-    out = np.full((len(starts) - 1, 2 * n_layers * np.diff(starts).max()), -1)
+    shape, starts = circuits.angles.shape[1:], circuits.starts
+    places = np.arange(np.prod(shape)).reshape(shape)
+    out = np.full((len(starts) - 1, 2 * circuits.n_layers * np.diff(starts).max()), -1)
     for g, (start, stop) in enumerate(pairwise(starts)):
         own = places[:, :, start:stop].ravel()
         out[g, : len(own)] = own
     return out
 
 
-def fisher_blocks(angles: Float, members: Index) -> Float:
-    """Compute the Fisher information of q, a block (S, groups, m, m) for each group, angles (S, L, 2, n).
+def fisher_blocks(circuits: ClosedForm, members: Index) -> Float:
+    """Compute the Fisher information of q, a block (S, groups, m, m) for each group.
 
     members (groups, m): the places of a group's angles, -1 for none. Between groups it is 0, since q is a
     product of groups, up to a renaming of the outcomes by the last CX gates.
     """
-    q = group_probabilities(angles)
-    outcomes = np.broadcast_to(np.eye(4)[:, None, None], (4, *q.shape))
-    slopes = np.stack(
-        [_padded(angle_slopes(angles, np.ascontiguousarray(o)).reshape(len(q), -1)) for o in outcomes]
-    )
-    by_group = (
-        slopes[:, :, members] / np.sqrt(np.maximum(q, np.finfo(float).tiny)).transpose(2, 0, 1)[..., None]
-    )
+    q = circuits.groups
+    outcomes = [np.tile(one, (*q.shape[:2], 1)) for one in np.eye(4)]
+    slopes = np.stack([_padded(circuits.angle_slopes(one).reshape(len(q), -1)) for one in outcomes])
+    scale = np.sqrt(np.maximum(q, np.finfo(float).tiny)).transpose(2, 0, 1)
+    by_group = slopes[:, :, members] / scale[..., None]
     # not einsum, whose order of summation depends on the number of seeds
     return (by_group[..., :, None] * by_group[..., None, :]).sum(axis=0)
 

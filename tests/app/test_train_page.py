@@ -97,6 +97,7 @@ def test_every_field_of_a_config_that_has_a_control_is_tested_here():
         "perturbation",
         "damping",
         "plateau",
+        "entangler",
     }
 
 

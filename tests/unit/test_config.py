@@ -59,6 +59,7 @@ OTHER = {  # another allowed value of every field
     "perturbation": 0.2,
     "damping": 0.1,
     "plateau": "none",
+    "entangler": "none",
 }
 ALL_OTHER = RunConfig(**{**OTHER, "initial_angles": (0.5,) * 40})
 FLOATS = [
@@ -180,6 +181,7 @@ def test_a_config_is_frozen_and_hashable():
         ({"shots": 0}, ["shots=0", "greater than or equal to 1"]),
         ({"shots": 1, "objective": "selbo"}, ["shots=1", "at least 2"]),
         ({"optimizer": "lbfgs"}, ["optimizer='lbfgs'", "'gradient-ascent'", "'adam'", "'rotosolve'"]),
+        ({"entangler": "ring"}, ["entangler='ring'", "'brickwork' or 'none'"]),
         ({"plateau": "always"}, ["plateau='always'", "'best-so-far'", "'previous-epoch'", "'none'"]),
         ({"beta_1": 1.0}, ["beta_1=1.0", "0 <= beta_1 < 1"]),
         ({"beta_2": -0.1}, ["beta_2=-0.1", "0 <= beta_2 < 1"]),

@@ -25,6 +25,19 @@ RUNS = {
     "SPSA": {"optimizer": "spsa", "shots": 20, "regularization": 100},
     "natural gradient": {"optimizer": "natural-gradient", "shots": 20, "n_layers": 2},
     "Rotosolve": {"optimizer": "rotosolve", "shots": 20, "objective": "elbo"},
+    "no CX": {"entangler": "none", "shots": 20},
+    "no CX, three layers, Algorithm 1": {
+        "entangler": "none",
+        "n_layers": 3,
+        "shots": 5,
+        "gradient": "algorithm-1",
+    },
+    "no CX, two layers, natural gradient, exact": {
+        "entangler": "none",
+        "n_layers": 2,
+        "shots": None,
+        "optimizer": "natural-gradient",
+    },
     "Cirq": {"objective": "elbo", "shots": None, "simulator": "cirq"},
 }
 EVERY_RUN = pytest.mark.parametrize("run", RUNS)

@@ -50,6 +50,7 @@ EVERY_FIELD = {
     "perturbation": 0.5,
     "damping": 0.125,
     "plateau": "previous-epoch",
+    "entangler": "none",
 }
 BAD = {  # options -> what standard error must name: the field with its value, and what is allowed
     ("--dataset", "spirals"): ["dataset='spirals'", "'gaussian'", "'moons'", "'rings'"],
@@ -63,6 +64,7 @@ BAD = {  # options -> what standard error must name: the field with its value, a
     ("--bandwidth=-2",): ["bandwidth='-2'", "0 < bandwidth"],
     ("--bandwidth", "nan"): ["bandwidth='nan'", "finite", "0 < bandwidth"],
     ("--optimizer", "lbfgs"): ["optimizer='lbfgs'", "'gradient-ascent'", "'adam'", "'spsa'"],
+    ("--entangler", "ring"): ["entangler='ring'", "'brickwork' or 'none'"],
     ("--plateau", "always"): ["plateau='always'", "'best-so-far'", "'previous-epoch'", "'none'"],
     ("--beta-1", "1"): ["beta_1='1'", "0 <= beta_1 < 1"],
     ("--learning-rate", "0"): ["learning_rate='0'", "0 < learning_rate"],
