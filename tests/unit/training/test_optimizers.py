@@ -10,7 +10,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
 from qhn_core import get_simulator, objective_gradient, train
 from qhn_core.circuits.closed_form import ClosedForm
 from qhn_core.model.scores import score_table
-from qhn_core.objectives.estimates import estimator_for
+from qhn_core.objectives.estimates import MonteCarlo, estimator_for
 from qhn_core.storage.run_record import pack_state, state_layout, unpack_state
 from qhn_core.training.loop import advance, initial_state
 from qhn_core.training.optimizers import OPTIMIZERS, ascend, circuits_per_epoch
@@ -220,6 +220,20 @@ def test_no_optimiser_is_judged_by_the_shots_that_it_chose_by(optimizer):
     _, rows = whole(config)
     error = (rows["objective"] - rows["exact_objective"]).reshape(4, 1000).mean(axis=0)
     assert abs(error.mean()) < 4 * error.std(ddof=1) / np.sqrt(1000)
+
+
+@pytest.mark.parametrize(("optimizer", "measured"), [("spsa", 3), ("rotosolve", 19)])
+def test_no_two_circuits_of_an_epoch_share_their_shots(optimizer, measured, monkeypatch):
+    config = small(optimizer=optimizer, n_seeds=2)
+    start, keys, original = initial_state(config), [], MonteCarlo.of_circuits
+
+    def spy(self, config, circuits, epoch):
+        keys.extend((*key, epoch) for key in self.keys.tolist())
+        return original(self, config, circuits, epoch)
+
+    monkeypatch.setattr(MonteCarlo, "of_circuits", spy)
+    advance(config, start, 2)
+    assert len(keys) == len(set(keys)) == 2 * 2 * measured
 
 
 @pytest.mark.parametrize("name", NEW_RUNS)
