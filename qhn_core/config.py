@@ -154,7 +154,8 @@ class RunConfig(_Config):
         if self.optimizer == "natural-gradient" and not self.has_closed_form:
             raise ValueError(
                 f"optimizer='natural-gradient': n_layers={self.n_layers}, simulator={self.simulator!r}; "
-                "only closed forms have the Fisher information (allowed: 1 <= n_layers <= 2, not on cirq)"
+                "only closed forms have the Fisher information (allowed: 1 <= n_layers <= 2, or "
+                "entangler='none'; not on cirq)"
             )
         return self
 

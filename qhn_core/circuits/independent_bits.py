@@ -1,6 +1,6 @@
 """Circuits without CX gates: every qubit is on its own, so q is a product of independent bits.
 
-They are what an entangled circuit must beat. Any number of layers has a closed form: one qubit's two
+They show what the entangled circuit is worth. Any number of layers has a closed form: one qubit's two
 amplitudes. A shifted angle changes the probability of its own bit, and no other.
 """
 

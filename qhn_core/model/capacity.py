@@ -59,7 +59,7 @@ def way_out(config: RunConfig) -> str:
 
 
 def without_tables(config: RunConfig) -> bool:
-    """Whether a run never needs all 2**n networks: it has one or two layers and finite shots."""
+    """Whether a run never needs all 2**n networks: it has a closed form and finite shots."""
     return config.has_closed_form and config.shots is not None
 
 

@@ -1,8 +1,9 @@
 """Training as a pure function: advance(config, state, n_epochs) -> (state, history rows).
 
 Seed i draws its first angles from SeedSequence(seed).spawn(n_seeds)[i].spawn(1)[0], and the samples
-of epoch e from the stream of SeedSequence(seed).spawn(n_seeds)[i] and e (`circuits.base.Draws`). So its
-numbers do not depend on chunks, shards, workers or the other seeds.
+of epoch e from the stream of SeedSequence(seed).spawn(n_seeds)[i] and e (`circuits.base.Draws`). What an
+optimiser draws besides depends on i and e alone, too. So its numbers do not depend on chunks, shards,
+workers or the other seeds.
 """
 
 import os

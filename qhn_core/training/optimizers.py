@@ -108,8 +108,8 @@ def spsa(config: RunConfig, estimator: Estimator, now: TrainingState, epoch: int
 def natural_gradient(config: RunConfig, estimator: Estimator, now: TrainingState, epoch: int) -> Step:
     """Step along (F + damping)^-1 gradient; F is the Fisher information of q (Amari 1998).
 
-    With one layer F is 1 for each RY, at every angle: sin(θ/2)² is the scale on which the information of a
-    bit is constant. There the natural gradient is the plain one, but for the factor 1 / (1 + damping).
+    With one layer F is 1 for each RY at every angle, since p = sin(θ/2)² has (dp/dθ)² = p (1 - p). There
+    the natural gradient is the plain one, but for the factor 1 / (1 + damping).
     """
     gradient = estimator.gradient(config, now.angles, epoch, now.samples)
     if config.n_layers == 1:
@@ -141,7 +141,7 @@ def fisher_blocks(circuits: ClosedForm, members: Index) -> Float:
     """Compute the Fisher information of q, a block (S, groups, m, m) for each group.
 
     members (groups, m): the places of a group's angles, -1 for none. Between groups it is 0, since q is a
-    product of groups, up to a renaming of the outcomes by the last CX gates.
+    product of groups, up to a renaming of the outcomes by the last CX gates. Impossible outcomes count 0.
     """
     q = circuits.groups
     outcomes = [np.tile(one, (*q.shape[:2], 1)) for one in np.eye(4)]
