@@ -2,8 +2,8 @@
 
 from typing import get_args
 
-from pages.sidebar.kinds import Choice, Control, Number, Slider, Switch
-from qhn_core.config import DatasetName, Objective, RunConfig
+from pages.sidebar.kinds import Choice, Control, Menu, Number, Slider, Switch
+from qhn_core.config import DatasetName, ObjectiveName, RunConfig
 
 MOST_HIDDEN = 8
 """Hidden neurons on offer."""
@@ -22,7 +22,7 @@ MAIN: tuple[Control, ...] = (
     Choice(
         field="objective",
         label="Objective",
-        options=get_args(Objective),
+        options=get_args(ObjectiveName),
         help="MLE only fits the data; the ELBO also pays λ KL(q‖p), and the SELBO λ MMD²(q, p).",
     ),
     Slider(
@@ -79,6 +79,24 @@ ADVANCED: tuple[Control, ...] = (
         label="Gradient",
         options=("chain-rule", "algorithm-1"),
         help="chain-rule is the true gradient; algorithm-1 shifts the whole objective, as printed.",
+    ),
+    Menu(
+        field="optimizer",
+        label="Optimiser",
+        options=("gradient-ascent", "adam", "spsa", "natural-gradient", "rotosolve"),
+        help="How a run steps uphill: by η times the gradient, as printed; Adam scales each angle's steps.",
+    ),
+    Choice(
+        field="plateau",
+        label="η decays after epochs no better than",
+        options=("best-so-far", "previous-epoch", "none"),
+        help="The literal reading of Section IV is the previous epoch; with none η stays as it is.",
+    ),
+    Choice(
+        field="entangler",
+        label="Entangler",
+        options=("brickwork", "none"),
+        help="The CX gates of eq. (8), or none: then the bits are independent.",
     ),
     Choice(
         field="likelihood",

@@ -252,9 +252,9 @@ def probabilities(state):
 
 
 @njit(cache=True, nogil=True)
-def entangled_copy(vector, n_layers, n_qubits):
-    """Reorder numbers of basis states (2**n,) from after the last CX gates to before them, or back."""
-    controls = control_bits(n_qubits, n_layers % 2)
+def entangled_copy(vector, first, n_qubits):
+    """Reorder numbers of basis states (2**n,) from after CX(first, first+1), ... to before, or back."""
+    controls = control_bits(n_qubits, first)
     out = np.empty_like(vector)
     for i in range(vector.size):
         out[i] = vector[entangled(i, controls)]

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from qhn_core.bits import Float
 from qhn_core.circuits.ansatz import check_angles
-from qhn_core.circuits.closed_form import ClosedForm
+from qhn_core.circuits.batches import closed_form
 from qhn_core.circuits.divergences import correlator_spectrum, correlator_weights, entropy
 from qhn_core.circuits.simulators import Simulator, get_simulator
 from qhn_core.circuits.simulators.numba_states import Compiled
@@ -87,7 +87,7 @@ def checked(values: Float, objective: Objective) -> Float:
 
 def exact_simulator(config: RunConfig) -> Simulator:
     """The simulator that the config names; for "auto" on a CPU, the one made for many exact circuits."""
-    simulator = get_simulator(config.simulator, config.n_qubits)
+    simulator = get_simulator(config.simulator, config.n_qubits, config.entangler)
     return Compiled() if config.simulator == "auto" and simulator.name == "qsim" else simulator
 
 
@@ -127,7 +127,7 @@ class ClosedFormPoints(PointEvaluator):
 
     @override
     def __call__(self, angles: Float, q: Float | None = None) -> PointTerms:
-        circuits = ClosedForm(self.config, check_angles(angles))
+        circuits = closed_form(self.config, check_angles(angles))
         entropies = self.config.n_qubits * np.log(2) - circuits.kl()
         return self._terms(circuits.means(self._tables), entropies, circuits.correlator_spectrum())
 

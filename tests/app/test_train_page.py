@@ -11,8 +11,21 @@ from tests.app.conftest import as_read
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "2", "shots": "20"}
 """A link to a run that is over in a moment."""
 PRESETS = {
-    "Paper": {"objective": "selbo", "regularization": 1.0, "gradient": "algorithm-1", "shots": 100},
-    "Corrected": {"objective": "selbo", "regularization": 100.0, "gradient": "chain-rule", "shots": 100},
+    "Recommended": {
+        "optimizer": "adam",
+        "learning_rate": 1.0,
+        "plateau": "previous-epoch",
+        "gradient": "chain-rule",
+        "shots": 100,
+    },
+    "As printed": {
+        "objective": "selbo",
+        "regularization": 1.0,
+        "optimizer": "gradient-ascent",
+        "plateau": "previous-epoch",
+        "gradient": "algorithm-1",
+        "shots": 100,
+    },
     "Exact": {"objective": "elbo", "regularization": 10.0, "gradient": "chain-rule", "shots": None},
 }
 CHANGES = {  # every control: (another value, what it makes of the config)
@@ -26,6 +39,9 @@ CHANGES = {  # every control: (another value, what it makes of the config)
     "exact": (True, {"shots": None}),
     "shots": (50, {"shots": 50}),
     "gradient": ("algorithm-1", {"gradient": "algorithm-1"}),
+    "optimizer": ("adam", {"optimizer": "adam"}),
+    "plateau": ("previous-epoch", {"plateau": "previous-epoch"}),
+    "entangler": ("none", {"entangler": "none"}),
     "likelihood": ("mean", {"likelihood": "mean"}),
     "epochs": (10, {"epochs": 10}),
     "learning_rate": (0.25, {"learning_rate": 0.25}),
@@ -93,6 +109,10 @@ def test_every_field_of_a_config_that_has_a_control_is_tested_here():
         "simulator",
         "initial_angles",
         "annealing",
+        "beta_1",
+        "beta_2",
+        "perturbation",
+        "damping",
     }
 
 
@@ -141,7 +161,7 @@ def test_a_preset_sets_the_controls_and_leaves_the_others(visit, preset):
 
 def test_presets_can_follow_each_other(visit):
     page = visit(**SMALL)
-    for preset in ("Exact", "Paper"):
+    for preset in ("Exact", "As printed"):
         page.press(preset)
     page.press("Train")
     assert page.job.config.shots == 100
@@ -290,7 +310,7 @@ def test_a_click_of_one_visitor_stops_no_run_of_another(visit):
 
 def test_the_view_is_told_whose_pictures_to_draw(visit):
     page = visit(**SMALL)
-    [choice] = page.at.sidebar.selectbox
+    [choice] = [box for box in page.at.sidebar.selectbox if box.label == "Seed on show"]
     assert choice.options == ["best so far", "0", "1"]
     assert "seed=" not in page.view["events_url"]
     choice.set_value(1)

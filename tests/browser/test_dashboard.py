@@ -152,7 +152,7 @@ def test_presets_reach_the_address(visit):
     visitor = visit(path_to("", **QUICK)).wait_for_run()
     visitor.press("Exact").wait_for_link(objective="elbo", regularization=10, exact="true")
     assert visitor.config == qhn.RunConfig(**QUICK, objective="elbo", regularization=10.0, shots=None)
-    visitor.press("Paper").wait_for_link(gradient="algorithm-1")
+    visitor.press("As printed").wait_for_link(gradient="algorithm-1")
     visitor.page.wait_for_function("() => !location.search.includes('exact')")
     assert visitor.config == qhn.RunConfig(**QUICK, gradient="algorithm-1")
 

@@ -137,7 +137,7 @@ async def act(session, rng):
         await session.set_number("Seed", rng.randrange(100))
         await session.click("Train")
     elif what == "preset":
-        await session.click(rng.choice(["Paper", "Corrected", "Exact"]))
+        await session.click(rng.choice(["Recommended", "As printed", "Exact"]))
     else:
         await session.act("play" if what == "resume" else what)
 
