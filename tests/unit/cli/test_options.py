@@ -64,3 +64,21 @@ def test_all_that_is_wrong_is_said_at_once(capsys):
 def test_bad_input_trains_and_writes_nothing(capsys, tmp_path):
     assert main(["train", *SMALL, "--epochs", "0", "--out", str(tmp_path / "run")]) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def helped(capsys, monkeypatch, command):
+    """The help of a command, in one line: the words of an option stand together."""
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_help_tells_the_defaults_that_the_command_has(capsys, monkeypatch):
+    study, landscape = (helped(capsys, monkeypatch, command) for command in ("study", "landscape"))
+    assert "independent initialisations (default: 20)" in study
+    assert "(default: random-ry)" in study
+    assert "independent initialisations (default: 1)" in landscape
+    assert "(default: random)" in landscape
+    assert "distance in angle space, radians (default: 6.2832)" in landscape
+    assert "--shots N|exact N_qc, samples of each circuit, or exact (default: 100)" in landscape
