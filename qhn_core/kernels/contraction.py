@@ -1,8 +1,9 @@
 """Means of tables of 2**n numbers over products of groups, and their slopes.
 
-A table is a matrix between the product of the first half of the groups and that of the second, so a
-mean is a matrix between two vectors: about 2**n multiplications. As many circuits as fit into a cache
-are computed at once. No sum depends on which circuits share its batch.
+Reshaped, a table is a matrix: its rows are the outcomes of the first half of the groups, its columns those
+of the second half. Each half has a vector of probabilities. So a mean is vector @ matrix @ vector, about
+2**n multiplications. As many circuits as fit into a cache are computed at once. No sum depends on which
+circuits share its batch.
 """
 
 import numpy as np

@@ -56,7 +56,7 @@ def group_samples(groups, starts, first, keys, epoch, shots):
 def shifted_group_samples(angles, key, epoch, shots):
     """Measure all shifted circuits of one seed, angles (L, 2, n), L = 1 or 2: words (4 L n, W, shots).
 
-    A shifted angle changes the distribution of its own group, that of an RZ of layer 1 none.
+    A shifted angle changes its own group's distribution only. A shifted RZ of layer 1 changes nothing.
     """
     n_layers, _, n_qubits = angles.shape
     starts = group_starts(n_layers, n_qubits)
