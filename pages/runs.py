@@ -115,7 +115,9 @@ def import_run(store: RunStore) -> None:
     if upload is None or st.session_state.get("imported") == upload.file_id:
         return
     try:
-        run_id = store.add(import_zip(upload.getvalue()))
+        run = import_zip(upload.getvalue())
+        default_service().check_opening(run.config)
+        run_id = store.add(run)
     except ValueError as error:
         st.error(f"{upload.name} was not imported. {error}")
     else:

@@ -22,9 +22,16 @@ class Registry:
     """The jobs of one service. Its methods must be called with the lock of the service held.
 
     workers: over how many workers the seeds of a run from the store are spread.
+    check_opening(config): raises ValueError where a stored run is too large to be shown.
     """
 
-    def __init__(self, store: RunStore | None, workers: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: RunStore | None,
+        workers: int,
+        clock: Clock,
+        check_opening: Callable[[RunConfig], None],
+    ) -> None:
         self.store = store
         self.store_problem = ""
         """Why runs are not saved, where they should be."""
@@ -32,6 +39,7 @@ class Registry:
         """Those in memory, by id."""
         self._workers = workers
         self._clock = clock
+        self._check_opening = check_opening
 
     def moving(self) -> list[Job]:
         """Return all jobs that are being trained, or wait for their turn."""
@@ -89,7 +97,9 @@ class Registry:
         try:
             run = None if self.store is None else self._guard(self.store.load, job_id)
             status = Status(run.status if run is not None else Status.QUEUED)
-        except (RunLostError, ValueError):  # damaged, or of a version that knows other statuses
+            if run is not None:
+                self._check_opening(run.config)
+        except (RunLostError, ValueError):  # damaged, too large, or of a version that knows other statuses
             return None
         if run is None:
             return None

@@ -50,7 +50,7 @@ class JobService:
         self._clock = clock or Clock()
         self._changed = threading.Condition()
         """Held while anything changes, and notified when a job has changed."""
-        self.registry = Registry(store, workers.count, self._clock)
+        self.registry = Registry(store, workers.count, self._clock, self.check_opening)
         self._scheduler = Scheduler(workers, self.registry, self._changed, self._tick, pace, self._clock)
         self._scheduler.start()
 
@@ -80,6 +80,12 @@ class JobService:
     def check(self, config: RunConfig) -> None:
         """Raise ValueError where a config does not fit this machine or this server's limits."""
         self.limits.check(config)
+        if has_tables(config):
+            check_memory(config)
+
+    def check_opening(self, config: RunConfig) -> None:
+        """Raise ValueError where a run of this config is too large even to be looked at."""
+        self.limits.check_opening(config)
         if has_tables(config):
             check_memory(config)
 
@@ -114,9 +120,16 @@ class JobService:
             return job
 
     def resume(self, job_id: str, n_epochs: int | None = None, session: str = "") -> Job:
-        """Go on: for n_epochs and then pause, or to the end; returns the job that goes on."""
+        """Go on: for n_epochs and then pause, or to the end; returns the job that goes on.
+
+        Raises ValueError and ServerFullError as `submit` does: the run may come from a zip, or from a
+        server with other limits.
+        """
         with self._changed:
-            job = self._own(self.registry.known(job_id), session)
+            known = self.registry.known(job_id)
+            if not known.status.is_final:
+                self.check(known.config)
+            job = self._own(known, session)
             if not (job.status.is_final or job.status.is_moving):
                 self._check_room(session)
                 # A chunk that a pause lets finish is not part of the step.
