@@ -129,7 +129,7 @@ def import_run(store: RunStore) -> None:
 store = default_service().store
 session_id()
 if store is None:
-    st.warning(f"Runs are not saved. {default_service().store_problem}")
+    st.warning(default_service().store_problem or "Runs are not saved.")
     st.stop()
 text = st.text_input("Filter", placeholder="words of the configuration or the name, such as: moons elbo")
 runs = [

@@ -79,7 +79,7 @@ st.session_state.visited = True
 status = None if job is None else job.status
 toolbar(config, job)
 if default_service().store_problem:
-    st.caption(f":material/warning: Runs are not saved: {default_service().store_problem}")
+    st.caption(f":material/warning: {default_service().store_problem}")
 seed = None
 if job is not None and job.config.n_seeds > 1:
     seed = st.sidebar.selectbox(

@@ -12,7 +12,7 @@ from qhn_core.jobs.registry import Registry
 from qhn_core.jobs.scheduler import Scheduler
 from qhn_core.jobs.workers import Workers, choose_workers, epoch_seconds, shard_seeds
 from qhn_core.model.capacity import check_memory, has_tables
-from qhn_core.storage.database import StoreError
+from qhn_core.storage.database import BUSY_SECONDS, StoreError
 from qhn_core.storage.runs import RunStore
 
 ANOTHER_SERVER = (
@@ -158,7 +158,7 @@ class JobService:
     def forget(self, job_id: str) -> None:
         """Stop a run that is about to be deleted, and save it no more."""
         with self._changed:
-            job = self.registry.jobs.pop(job_id, None)
+            job = self.registry.drop(job_id)
             if job is not None and not job.status.is_final:
                 job.become(Status.CANCELLED)
                 self._scheduler.touch(job)
@@ -188,6 +188,7 @@ class JobService:
             for job in self.registry.moving():
                 job.become(Status.INTERRUPTED)
                 self.registry.save(job)
+            self.registry.save_unsaved(BUSY_SECONDS)
         self._scheduler.join()
 
     # ---- all below is called with the lock held
@@ -233,6 +234,7 @@ class JobService:
 
     def _tick(self, now: float) -> None:
         """Say what each job waits for, and interrupt those that nobody watches or nobody can train."""
+        self.registry.save_unsaved()
         if reason := self._workers.lost():
             self._scheduler.interrupt_all(reason)
         for job in self.registry.moving():
@@ -273,7 +275,7 @@ def default_service() -> JobService:
         else:
             logger.warning(ANOTHER_SERVER, store.database.path.parent)
     except StoreError as error:
-        store, problem = None, str(error)
+        store, problem = None, f"Runs are not saved: {error}"
     service = JobService(choose_workers(), store, Limits.from_environment())
     service.registry.store_problem = problem
     return service
