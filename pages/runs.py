@@ -117,7 +117,9 @@ def import_run(store: RunStore) -> None:
     if upload is None or visitor().imported == upload.file_id:
         return
     try:
-        run_id = store.add(import_zip(upload.getvalue()))
+        run = import_zip(upload.getvalue())
+        default_service().check_opening(run.config)
+        run_id = store.add(run)
     except ValueError as error:
         st.error(f"{plain(upload.name)} was not imported. {plain(error)}")
     else:
@@ -128,7 +130,7 @@ def import_run(store: RunStore) -> None:
 
 store = default_service().store
 if store is None:
-    st.warning(f"Runs are not saved. {plain(default_service().store_problem)}")
+    st.warning(plain(default_service().store_problem) or "Runs are not saved.")
     st.stop()
 text = st.text_input("Filter", placeholder="words of the configuration or the name, such as: moons elbo")
 runs = [

@@ -87,7 +87,7 @@ visitor().came_before = True
 toolbar(config, job)
 take_action(config, job)
 if default_service().store_problem:
-    st.caption(f":material/warning: Runs are not saved: {plain(default_service().store_problem)}")
+    st.caption(f":material/warning: {plain(default_service().store_problem)}")
 seed = None
 if job is not None and job.config.n_seeds > 1:
     seed = st.sidebar.selectbox(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qhn_core.cli.outputs import check_file
+from qhn_core.jobs.limits import Limits
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.storage.runs import RunStore
 
@@ -36,7 +37,9 @@ def run_runs(arguments: argparse.Namespace) -> int:
                 print(f"{run.id}  {when}  {run.status:11}  {bce:>6}  {run.name or run.words}")
             return 0
         if arguments.action == "import":
-            print(store.add(import_zip(Path(arguments.run).read_bytes())))
+            imported = import_zip(Path(arguments.run).read_bytes())
+            Limits.from_environment().check_opening(imported.config)
+            print(store.add(imported))
             return 0
         return _one_run(store, arguments)
 

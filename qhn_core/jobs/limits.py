@@ -34,6 +34,10 @@ class Limits(BaseModel):
     """Of one run, in 10**9 bytes."""
     max_qubits_sampled: NonNegativeInt = 1000
     """Of runs that are trained from samples alone, without 2**n."""
+    max_points_per_class: NonNegativeInt = 10_000
+    """Training points, and test points, of each class."""
+    max_layers: NonNegativeInt = 64
+    max_shots: NonNegativeInt = 100_000
     grace_seconds: NonNegativeInt = 60
     """How long a run goes on when nobody watches it."""
 
@@ -50,11 +54,9 @@ class Limits(BaseModel):
             ) from error
 
     def check(self, config: RunConfig) -> None:
-        """Raise ValueError where a run is larger than this server takes on."""
-        sizes = {"n_seeds": (config.n_seeds, self.max_seeds), "epochs": (config.epochs, self.max_epochs)}
-        for name, (value, most) in sizes.items():
-            if value > most:
-                raise ValueError(f"{name}={value}: this server allows at most {most}")
+        """Raise ValueError where a run is larger than this server trains."""
+        self._check_at_most(config, n_seeds=self.max_seeds, epochs=self.max_epochs)
+        self._check_sizes(config)
         tables = has_tables(config)
         most = self.max_qubits if tables else self.max_qubits_sampled
         if config.n_qubits > most:
@@ -64,7 +66,30 @@ class Limits(BaseModel):
                 f"{most} {'with' if tables else 'without'} 2**n numbers, "
                 f"{largest_network(config, most)}{change}"
             )
-        if tables and BYTES_PER_NETWORK * 2**config.n_qubits > self.max_memory_gb * 10**9:
+        self._check_tables(config)
+
+    def check_opening(self, config: RunConfig) -> None:
+        """Raise ValueError where a run from a store or a zip is too large to be shown.
+
+        To look at a run takes its data and its tables; how long it was trained, and for how many seeds,
+        costs no more than the file that it came in.
+        """
+        self._check_sizes(config)
+        self._check_tables(config)
+
+    def _check_sizes(self, config: RunConfig) -> None:
+        points = self.max_points_per_class
+        self._check_at_most(config, n_train_per_class=points, n_test_per_class=points)
+        self._check_at_most(config, n_layers=self.max_layers, shots=self.max_shots)
+
+    def _check_at_most(self, config: RunConfig, **limits: int) -> None:
+        for name, most in limits.items():
+            if (value := getattr(config, name) or 0) > most:
+                raise ValueError(f"{name}={value}: this server allows at most {most}")
+
+    def _check_tables(self, config: RunConfig) -> None:
+        bits = min(config.n_qubits, 10_000)  # 2**n of more would itself fill the memory
+        if has_tables(config) and BYTES_PER_NETWORK * 2**bits > self.max_memory_gb * 10**9:
             raise ValueError(
                 f"n_hidden={config.n_hidden} needs {tables_gb(config.n_qubits)} GB of memory: this server "
                 f"allows {self.max_memory_gb} GB a run"

@@ -12,7 +12,7 @@ from qhn_core.jobs.registry import Registry
 from qhn_core.jobs.scheduler import Scheduler
 from qhn_core.jobs.workers import Workers, choose_workers, epoch_seconds, shard_seeds
 from qhn_core.model.capacity import check_memory, has_tables
-from qhn_core.storage.database import StoreError
+from qhn_core.storage.database import BUSY_SECONDS, StoreError
 from qhn_core.storage.runs import RunStore
 
 ANOTHER_SERVER = (
@@ -50,7 +50,7 @@ class JobService:
         self._clock = clock or Clock()
         self._changed = threading.Condition()
         """Held while anything changes, and notified when a job has changed."""
-        self.registry = Registry(store, workers.count, self._clock)
+        self.registry = Registry(store, workers.count, self._clock, self.check_opening)
         self._scheduler = Scheduler(workers, self.registry, self._changed, self._tick, pace, self._clock)
         self._scheduler.start()
 
@@ -80,6 +80,12 @@ class JobService:
     def check(self, config: RunConfig) -> None:
         """Raise ValueError where a config does not fit this machine or this server's limits."""
         self.limits.check(config)
+        if has_tables(config):
+            check_memory(config)
+
+    def check_opening(self, config: RunConfig) -> None:
+        """Raise ValueError where a run of this config is too large even to be looked at."""
+        self.limits.check_opening(config)
         if has_tables(config):
             check_memory(config)
 
@@ -114,9 +120,16 @@ class JobService:
             return job
 
     def resume(self, job_id: str, n_epochs: int | None = None, session: str = "") -> Job:
-        """Go on: for n_epochs and then pause, or to the end; returns the job that goes on."""
+        """Go on: for n_epochs and then pause, or to the end; returns the job that goes on.
+
+        Raises ValueError and ServerFullError as `submit` does: the run may come from a zip, or from a
+        server with other limits.
+        """
         with self._changed:
-            job = self._own(self.registry.known(job_id), session)
+            known = self.registry.known(job_id)
+            if not known.status.is_final:
+                self.check(known.config)
+            job = self._own(known, session)
             if not (job.status.is_final or job.status.is_moving):
                 self._check_room(session)
                 # A chunk that a pause lets finish is not part of the step.
@@ -145,7 +158,7 @@ class JobService:
     def forget(self, job_id: str) -> None:
         """Stop a run that is about to be deleted, and save it no more."""
         with self._changed:
-            job = self.registry.jobs.pop(job_id, None)
+            job = self.registry.drop(job_id)
             if job is not None and not job.status.is_final:
                 job.become(Status.CANCELLED)
                 self._scheduler.touch(job)
@@ -175,6 +188,7 @@ class JobService:
             for job in self.registry.moving():
                 job.become(Status.INTERRUPTED)
                 self.registry.save(job)
+            self.registry.save_unsaved(BUSY_SECONDS)
         self._scheduler.join()
 
     # ---- all below is called with the lock held
@@ -220,6 +234,7 @@ class JobService:
 
     def _tick(self, now: float) -> None:
         """Say what each job waits for, and interrupt those that nobody watches or nobody can train."""
+        self.registry.save_unsaved()
         if reason := self._workers.lost():
             self._scheduler.interrupt_all(reason)
         for job in self.registry.moving():
@@ -260,7 +275,7 @@ def default_service() -> JobService:
         else:
             logger.warning(ANOTHER_SERVER, store.database.path.parent)
     except StoreError as error:
-        store, problem = None, str(error)
+        store, problem = None, f"Runs are not saved: {error}"
     service = JobService(choose_workers(), store, Limits.from_environment())
     service.registry.store_problem = problem
     return service

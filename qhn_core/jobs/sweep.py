@@ -26,6 +26,9 @@ NO_LIMITS = Limits(
     max_qubits=62,
     max_memory_gb=10**9,
     max_qubits_sampled=10**9,
+    max_points_per_class=10**9,
+    max_layers=10**9,
+    max_shots=10**9,
 )
 
 

@@ -19,6 +19,8 @@ SCHEMA_VERSION = 2
 """Goes up when the tables, HISTORY_COLUMNS or the fields of TrainingState change."""
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
+READ_SECONDS = 1.0
+"""How long a reader waits: only a program that has the whole file for itself makes it wait at all."""
 SCHEMA = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, config TEXT NOT NULL, hash TEXT NOT NULL, words TEXT NOT NULL,
@@ -60,6 +62,10 @@ class StoreError(RuntimeError):
     """The store cannot be used, or not now; the message says what happened, where, and what to do."""
 
 
+class StoreBusyError(StoreError):
+    """Another program is writing to the store now; later it will work."""
+
+
 class RunLostError(StoreError):
     """One run or scan cannot be saved or read; the others can."""
 
@@ -90,23 +96,28 @@ class Database:
         except RuntimeError as error:  # this user has no home
             raise StoreError(f"no folder for the runs: {error}. Set QHN_HOME to one") from error
         self._lock = threading.RLock()
+        self._reading_lock = threading.RLock()
         self._claim: sqlite3.Connection | None = None
         with _explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # One connection for all threads, behind the lock; transactions are begun by hand.
-            self._db = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            # Two connections for all threads, each behind its lock: a reader never waits for a writer.
+            self._db = self._connect(BUSY_SECONDS)
             try:
                 self._open()
+                self._reader = self._connect(READ_SECONDS)
             except BaseException:
                 self._db.close()
                 raise
 
-    def _open(self) -> None:
-        self._db.row_factory = sqlite3.Row
+    def _connect(self, timeout: float) -> sqlite3.Connection:
+        """Connect to the file; transactions are begun by hand."""
+        db = sqlite3.connect(self.path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        db.row_factory = sqlite3.Row
         # A text with a damaged byte must not keep all other rows from being read.
-        self._db.text_factory = lambda text: text.decode(errors="replace")
+        db.text_factory = lambda text: text.decode(errors="replace")
+        return db
+
+    def _open(self) -> None:
         # Tables first, version second: another process may be making them, both at once.
         tables = self._one("SELECT count(*) FROM sqlite_master")
         found = self._one("PRAGMA user_version")
@@ -161,7 +172,8 @@ class Database:
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        with self._lock, _explained(self.path):
+        with self._lock, self._reading_lock, _explained(self.path):
+            self._reader.close()
             self._db.close()
             if self._claim is not None:
                 self._claim.close()
@@ -172,26 +184,37 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Read in one transaction: all that the block reads is of one moment."""
-        with self._transaction("DEFERRED") as db:
-            yield db
+        with self._reading_lock, _explained(self.path), _transaction(self._reader, "DEFERRED"):
+            yield self._reader
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Write in one transaction: all that the block writes is kept, or nothing of it."""
-        with self._transaction("IMMEDIATE") as db:  # a read that turns into a write later can fail
-            yield db
+    def writing(self, wait: float | None = None) -> Iterator[sqlite3.Connection]:
+        """Write in one transaction: all that the block writes is kept, or nothing of it.
 
-    @contextmanager
-    def _transaction(self, mode: str) -> Iterator[sqlite3.Connection]:
-        with self._lock, _explained(self.path):
-            self._db.execute(f"BEGIN {mode}")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # where the disk is full, SQLite has rolled back already
-                    self._db.execute("ROLLBACK")
-                raise
+        wait: seconds to wait for others that are writing, then StoreBusyError; default: BUSY_SECONDS.
+        """
+        wait = BUSY_SECONDS if wait is None else wait
+        if not self._lock.acquire(timeout=wait):
+            raise StoreBusyError(f"{self.path}: another thread is writing. Try again")
+        try:
+            with _explained(self.path):
+                self._db.execute(f"PRAGMA busy_timeout = {1000 * wait:.0f}")
+                with _transaction(self._db, "IMMEDIATE"):  # a read that becomes a write later can fail
+                    yield self._db
+        finally:
+            self._lock.release()
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection, mode: str) -> Iterator[None]:
+    db.execute(f"BEGIN {mode}")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # where the disk is full, SQLite has rolled back already
+            db.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
@@ -203,7 +226,8 @@ def _explained(path: Path) -> Iterator[None]:
         code = (
             getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
         )  # the higher bits are details
-        raise StoreError(f"{path}: {error}. {ADVICE.get(code, OTHERWISE)}") from error
+        kind = StoreBusyError if code == sqlite3.SQLITE_BUSY else StoreError
+        raise kind(f"{path}: {error}. {ADVICE.get(code, OTHERWISE)}") from error
     except OSError as error:
         code = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_CANTOPEN
         raise StoreError(f"{path}: {error.strerror}. {ADVICE[code]}") from error

@@ -5,8 +5,10 @@ the config. Its ValueError names the member of the zip, what was found there and
 """
 
 import io
+import math
 import stat
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -16,16 +18,30 @@ import pandas as pd
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from qhn_core.config import RunConfig, explain
-from qhn_core.storage.run_record import ROW, StoredRun, check_name, pack_angles, pack_state, unpack_state
+from qhn_core.storage.run_record import (
+    ROW,
+    StoredRun,
+    check_name,
+    pack_angles,
+    pack_state,
+    state_layout,
+    unpack_state,
+)
 from qhn_core.storage.safe_zip import read_members, unpack_arrays
 from qhn_core.storage.validation import check_history, check_state, require
 from qhn_core.training.history import HISTORY_COLUMNS, Rows
 from qhn_core.training.loop import RunResult
 from qhn_core.training.state import TrainingState
 
-MAX_ZIP_BYTES = 5_000_000
-MAX_UNPACKED_BYTES = 50_000_000
+MAX_ZIP_BYTES = 100_000_000
+"""Also in .streamlit/config.toml. A run of 100 seeds and 5,000 epochs, the default limits, has 70 MB."""
+MAX_UNPACKED_BYTES = 300_000_000
+"""Of any run; one of few seeds and epochs may have no more than its own config asks for."""
 MAX_JSON_BYTES = 65_536
+MAX_LINE = 400
+"""Characters of a line of history.csv; 13 numbers have at most 24 each."""
+SPARE_BYTES = 100_000
+"""What the headers of an array file or of a Parquet file may take."""
 MEMBERS = ("about.json", "config.json", "history.csv", "history.parquet", "angles.npz", "state.npz")
 Model = TypeVar("Model", bound=BaseModel)
 Time = Annotated[
@@ -93,9 +109,13 @@ def import_zip(
     if len(data) > max_bytes:
         raise ValueError(f"zip: {len(data)} bytes; allowed: {max_bytes}")
     sizes = {m: MAX_JSON_BYTES if m.endswith(".json") else max_unpacked_bytes for m in MEMBERS}
-    members = read_members(data, sizes, max_unpacked_bytes, "zip")
+    only = ("config.json",)
+    first = read_members(data, sizes, max_unpacked_bytes, "zip", only=only, repacked=True)
+    config = _parse(RunConfig, first, "config.json")
+    sizes = {member: min(size, _most_bytes(config, member)) for member, size in sizes.items()}
+    members = read_members(data, sizes, max_unpacked_bytes, "zip", repacked=True)
     header = _parse(Header, members, "about.json")
-    config = _parse(RunConfig, members, "config.json")
+    most_rows = max_unpacked_bytes // ROW.itemsize
     state = unpack_state(config, members["state.npz"])
     check_state(config, state)
     layout = {"best": ("<f8", state.angles.shape), "last": ("<f8", state.angles.shape)}
@@ -103,10 +123,20 @@ def import_zip(
     for key, same in (("best", state.best_angles), ("last", state.angles)):
         if angles[key].tobytes() != same.tobytes():
             raise ValueError(f"angles.npz: {key} differs from state.npz; they must be the same")
-    rows = _read_csv(members["history.csv"], max_unpacked_bytes // ROW.itemsize)
+    rows = _read_csv(members["history.csv"], min(config.n_seeds * config.epochs, most_rows))
     check_history(config, state, rows)
     given = header.model_dump(exclude={"format"})
     return StoredRun(config, _status(config, state), state, rows, imported=True, **given)
+
+
+def _most_bytes(config: RunConfig, member: str) -> int:
+    """How large a member of this run can be: what is larger was not made by `export_zip`."""
+    if member.endswith(".json"):
+        return MAX_JSON_BYTES
+    if member.startswith("history"):
+        return MAX_LINE * (1 + config.n_seeds * config.epochs) + SPARE_BYTES
+    layout = state_layout(config).values()
+    return sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in layout) + SPARE_BYTES
 
 
 def _status(config: RunConfig, state: TrainingState) -> str:
@@ -135,10 +165,7 @@ def _read_csv(content: bytes, max_rows: int) -> Rows:
     table = np.empty((0, len(HISTORY_COLUMNS)))
     try:
         if body:
-            text = io.TextIOWrapper(io.BytesIO(body), "ascii")
-            table = np.loadtxt(text, delimiter=",", comments=None, ndmin=2)
-        if table.shape[1] != len(HISTORY_COLUMNS):
-            raise ValueError(f"found {table.shape[1]} columns; allowed: {len(HISTORY_COLUMNS)}")
+            table = np.loadtxt(_lines(body), delimiter=",", comments=None, ndmin=2)
     except Exception as error:  # also the warnings of loadtxt, where they are errors
         raise ValueError(f"history.csv: {str(error)[:300]}") from error
     rows: Rows = dict(zip(HISTORY_COLUMNS, table.T.copy(), strict=True))
@@ -147,6 +174,17 @@ def _read_csv(content: bytes, max_rows: int) -> Rows:
         require(whole, rows[column], f"history.csv: {column}", "whole numbers")
         rows[column] = rows[column].astype(np.int64)
     return rows
+
+
+def _lines(body: bytes) -> Iterator[str]:
+    """Yield the lines of history.csv; raises ValueError where one is too long or has too many numbers."""
+    text = io.TextIOWrapper(io.BytesIO(body), "ascii")
+    while line := text.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise ValueError(f"found a line of more than {MAX_LINE} characters")
+        if (found := line.count(",") + 1) != len(HISTORY_COLUMNS):
+            raise ValueError(f"found {found} columns; allowed: {len(HISTORY_COLUMNS)}")
+        yield line
 
 
 def save_run(folder: Path, result: RunResult) -> None:

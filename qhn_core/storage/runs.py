@@ -98,13 +98,14 @@ class RunStore:
         message: str = "",
         *,
         seconds: float | None = None,
+        wait: float | None = None,
     ) -> None:
         """Save where a run stands, all or nothing.
 
         state, rows: the new state and the history rows that led to it; None leaves both as they are saved.
         The rows replace saved ones of the same and of later epochs: a chunk may come twice, and a run may
         start again from an earlier state. seconds: wall time of the run; default: the time since its first
-        checkpoint.
+        checkpoint. wait: seconds to wait for another program that is writing, see `Database.writing`.
 
         Raises ValueError for another config than the run's and for rows without a state. Raises StoreError
         also where epochs would be missing: pass all rows since the last checkpoint that worked then.
@@ -113,7 +114,7 @@ class RunStore:
         run = StoredRun(
             config, str(status), state, rows or {}, "", message, now, now, versions=current_versions()
         )
-        self._save(run_id, run, seconds)
+        self._save(run_id, run, seconds, wait)
 
     def add(self, run: StoredRun) -> str:
         """Save a run that came in a zip, and return its new id.
@@ -124,7 +125,7 @@ class RunStore:
         self._save(run_id, run, run.seconds)
         return run_id
 
-    def _save(self, run_id: str, run: StoredRun, seconds: float | None) -> None:
+    def _save(self, run_id: str, run: StoredRun, seconds: float | None, wait: float | None = None) -> None:
         has_rows = len(run.rows.get("epoch", ())) > 0
         if has_rows and run.state is None:
             raise ValueError(f"run {run_id}: rows without the state that they lead to; pass both")
@@ -143,7 +144,7 @@ class RunStore:
             "imported": run.imported,
         }
         npz = None if run.state is None else pack_state(run.config, run.state)
-        with self.database.writing() as db:
+        with self.database.writing(wait) as db:
             old = db.execute("SELECT config FROM runs WHERE id = ?", (run_id,)).fetchone()
             if old is not None and RunConfig.model_validate_json(old["config"]) != run.config:
                 raise ValueError(f"run {run_id}: it is saved with another config, {old['config']}")

@@ -74,30 +74,55 @@ def read_members(
     budget: int,
     where: str,
     methods: tuple[int, ...] = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+    *,
+    only: tuple[str, ...] | None = None,
+    repacked: bool = False,
 ) -> dict[str, bytes]:
     """Unpack a zip file that holds exactly the `allowed` members (name: most bytes).
 
+    only: the members to unpack; default: all. repacked: whether one folder around all members is allowed,
+    and what macOS adds where it packs a folder.
     budget: most bytes of all members together, unpacked. No file can make this use more memory than that.
     Raises ValueError, and no other error, where the file is anything else.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            names = [entry.orig_filename for entry in entries]  # filename stops at a NUL
+            entries = _named(archive.infolist(), repacked)
+            names = [name for name, _ in entries]
             if sorted(names) != sorted(allowed):
                 found = ", ".join(name[:60] for name in names[: len(allowed) + 1])
                 raise ValueError(
                     f"{where}: found members {found!r}; allowed: {', '.join(allowed)}, once each"
                 )
-            for entry in entries:
-                _check_entry(entry, allowed[entry.orig_filename], methods, where)
-            if (total := sum(entry.file_size for entry in entries)) > budget:
+            for name, entry in entries:
+                _check_entry(entry, allowed[name], methods, where)
+            if (total := sum(entry.file_size for _, entry in entries)) > budget:
                 raise ValueError(f"{where}: unpacks to {total} bytes; allowed: {budget}")
-            return {entry.orig_filename: _read_entry(archive, entry, where) for entry in entries}
+            wanted = allowed if only is None else only
+            return {name: _read_entry(archive, entry, where) for name, entry in entries if name in wanted}
     except ValueError:
         raise
     except Exception as error:  # zipfile has no closed list of what a bad file makes it raise
         raise ValueError(f"{where}: not a sound zip file: {str(error)[:200]}") from error
+
+
+def _named(entries: list[zipfile.ZipInfo], repacked: bool) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Pair members with their names; of a repacked zip, leave out what macOS adds and the folder around."""
+    named = [(entry.orig_filename, entry) for entry in entries]  # filename stops at a NUL
+    if not repacked:
+        return named
+    named = [(name, entry) for name, entry in named if not _is_added(entry)]
+    folders = {name.rpartition("/")[0] for name, _ in named}
+    if len(folders) > 1:
+        return named
+    return [(name.rpartition("/")[2], entry) for name, entry in named]
+
+
+def _is_added(entry: zipfile.ZipInfo) -> bool:
+    """Whether a program that packs folders made this member: a folder, or a note of macOS's Finder."""
+    name = entry.orig_filename
+    folder = name.endswith("/") and not entry.file_size
+    return folder or name.startswith("__MACOSX/") or name.rpartition("/")[2] == ".DS_Store"
 
 
 def _check_entry(entry: zipfile.ZipInfo, most: int, methods: tuple[int, ...], where: str) -> None:

@@ -9,7 +9,20 @@ import pandas as pd
 from qhn_core.config import RunConfig
 from qhn_core.model.capacity import has_tables
 from qhn_core.training.history import HISTORY_COLUMNS, Rows
+from qhn_core.training.loop import LARGEST_ANGLE
 from qhn_core.training.state import TrainingState
+
+RANGES = {
+    "train_accuracy": (0.0, 1.0),
+    "test_accuracy": (0.0, 1.0),
+    "train_bce": (0.0, np.inf),
+    "test_bce": (0.0, np.inf),
+    "gradient_magnitude": (0.0, np.inf),
+    "expected_log_likelihood": (-np.inf, 0.0),
+}
+"""What the columns of a history can be; the others may be any finite number."""
+ROUNDING = 1e-9
+"""A mean of exact zeros or ones may miss them by so much."""
 
 
 def require(ok: Any, values: Any, what: str, allowed: str) -> None:
@@ -35,6 +48,12 @@ def check_state(config: RunConfig, state: TrainingState) -> None:
         require((values >= 0) & (values < end), values, f"{where}: {name}", f"0 to {end - 1}")
     in_order = state.seeds == np.arange(len(state.seeds))
     require(in_order, state.seeds, f"{where}: seeds", f"0 to {config.n_seeds - 1} in order")
+    given = np.abs(config.initial_angles or 0.0).max()  # a seed that diverges at once stays there
+    largest = max(LARGEST_ANGLE, float(given))
+    for name in ("angles", "best_angles"):
+        values = getattr(state, name)
+        allowed = f"-{largest:g} to {largest:g}"
+        require(np.abs(values) <= largest, values, f"{where}: {name}", allowed)
     rates, first = state.learning_rate, config.learning_rate
     require((rates >= 0) & (rates <= first), rates, f"{where}: learning_rate", f"0 to {first}")
 
@@ -47,6 +66,12 @@ def check_history(config: RunConfig, state: TrainingState, rows: Rows | pd.DataF
         undefined = single or (column == "exact_objective" and not has_tables(config))
         ok = np.isnan(values) if undefined else np.isfinite(values)
         require(ok, values, f"history.csv: {column}", "nan" if undefined else "finite numbers")
+    first_rate = config.learning_rate
+    for column, (low, high) in {**RANGES, "learning_rate": (0.0, first_rate)}.items():
+        values = np.asarray(rows[column])
+        require(
+            (values >= low) & (values <= high), values, f"history.csv: {column}", f"{low:g} to {high:g}"
+        )
     # A seed has a row for every epoch, up to the one before it diverged.
     last = np.where(state.diverged_at > 0, state.diverged_at - 1, state.epoch)
     needed = sum(last.tolist())

@@ -1,5 +1,7 @@
 """Jobs that outlive their service, and what happens where the store makes trouble."""
 
+import sqlite3
+
 import pytest
 
 from qhn_core.jobs import registry, scheduler, sweep
@@ -214,3 +216,51 @@ def test_a_run_under_way_elsewhere_does_not_hang_here(serve, hand, tmp_path, che
     job = here.get(job_id)
     here_hand.work_off()
     assert job.resting, f"{job.status}, but nothing is under way"
+
+
+def test_a_locked_store_holds_nothing_up_and_is_written_when_it_is_free(serve, hand, tmp_path, checkpoints):
+    """Another program that keeps the lock ended saving until the server was started anew."""
+    store = RunStore(tmp_path)
+    service = serve(hand, store)
+    other = sqlite3.connect(tmp_path / "runs.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    job = service.submit(small())
+    hand.work_off()
+    assert_whole(job)
+    assert [run.id for run in store.runs()] == []
+    assert "1 run is not saved yet" in service.store_problem
+    assert service.store is store
+    other.execute("ROLLBACK")
+    other.close()
+    service.registry.save_unsaved()  # as every tick does
+    assert service.store_problem == ""
+    assert store.load(job.id).status == "done"
+    assert len(store.load(job.id).rows["epoch"]) == 18
+
+
+def test_what_waits_to_be_saved_is_saved_at_the_end(serve, hand, tmp_path, checkpoints, monkeypatch):
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 1e6)
+    store = RunStore(tmp_path)
+    service = serve(hand, store)
+    other = sqlite3.connect(tmp_path / "runs.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    job = service.submit(small())
+    hand.work_off()
+    other.execute("ROLLBACK")
+    other.close()
+    service.shutdown()
+    assert store.load(job.id).status == "done"
+
+
+def test_a_run_that_waits_to_be_saved_and_is_deleted_stays_deleted(serve, hand, tmp_path):
+    store = RunStore(tmp_path)
+    service = serve(hand, store)
+    other = sqlite3.connect(tmp_path / "runs.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    job = service.submit(small())
+    service.forget(job.id)
+    assert service.store_problem == ""
+    other.execute("ROLLBACK")
+    other.close()
+    service.shutdown()
+    assert store.load(job.id) is None

@@ -171,7 +171,7 @@ def test_a_full_disk_costs_only_what_did_not_fit(tmp_path, store, whole):
     steps = path_of(CONFIG, [1] * 12)
     save(store, steps[:3])
     before = store.load("run")
-    with store.database.reading() as db:
+    with store.database.writing() as db:
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         db.execute(f"PRAGMA max_page_count = {pages}")
     k = 3
@@ -182,7 +182,7 @@ def test_a_full_disk_costs_only_what_did_not_fit(tmp_path, store, whole):
     after = store.load("run")
     assert bits(after.state) == bits(before.state)
     assert bits(after.rows) == bits(before.rows)
-    with store.database.reading() as db:
+    with store.database.writing() as db:
         db.execute("PRAGMA max_page_count = 100000")
     save(store, steps[k:])
     assert bits(store.load("run").rows) == bits(whole[1])

@@ -1,6 +1,7 @@
 """Zips that are damaged, or made to do harm."""
 
 import io
+import json
 import stat
 import struct
 import warnings
@@ -85,14 +86,18 @@ def test_other_compressions(method):
 
 
 def test_too_large():
-    refused(b"PK" + bytes(5_000_000), "zip: 5000002 bytes; allowed: 5000000")
-    bomb = swap(history_csv=bytes(200_000_000))
+    refused(b"PK" + bytes(100_000_000), "zip: 100000002 bytes; allowed: 100000000")
+    bomb = swap(history_csv=bytes(310_000_000))
     assert len(bomb) < 1_000_000
-    peak = peak_of_refusing(bomb, "zip: history.csv unpacks to 200000000 bytes; allowed: 50000000")
+    peak = peak_of_refusing(bomb, "zip: history.csv unpacks to 310000000 bytes; allowed: 300000000")
     assert peak < 10_000_000
-    refused(
-        swap(history_csv=bytes(30_000_000), history_parquet=bytes(30_000_000)), "zip: unpacks to 6.* bytes"
+    two = swap(history_csv=bytes(160_000_000), history_parquet=bytes(160_000_000))
+    refused(two, "zip: unpacks to 3.* bytes")
+    # The config says how much a run can need: here 8 rows.
+    peak = peak_of_refusing(
+        swap(history_csv=bytes(48_000_000)), "history.csv unpacks to 48000000 bytes; allowed: 103600"
     )
+    assert peak < 10_000_000
     refused(swap(config_json=b" " * 70_000), "zip: config.json unpacks to 70000 bytes; allowed: 65536")
     with pytest.raises(ValueError, match="allowed: 1000"):
         import_zip(GOOD, max_bytes=1000)
@@ -101,7 +106,8 @@ def test_too_large():
 
 
 def test_a_header_that_lies_about_the_size():
-    bomb = swap(history_parquet=bytes(200_000_000))
+    epochs = json.dumps({**json.loads(unzip(GOOD)["config.json"]), "epochs": 10**6})
+    bomb = swap(history_parquet=bytes(200_000_000), config_json=epochs)
     # With a checksum that fits the start, so that only the size can tell.
     for declared in (0, 1, 1000, 40_000_000):
         lie = struct.pack("<I", declared)
@@ -119,6 +125,22 @@ def test_not_a_zip():
         refused(data, "zip: not a sound zip file")
     position = GOOD.index(b"state.npz") + 200
     refused(GOOD[:position] + bytes([GOOD[position] ^ 255]) + GOOD[position + 1 :], "zip: not a sound")
+
+
+def test_a_zip_that_was_packed_again_by_macos():
+    """Its Archive Utility puts a folder around the members, and notes beside them."""
+    members = {f"my run/{name}": content for name, content in unzip(GOOD).items()}
+    notes = {
+        "my run/": b"",
+        "my run/.DS_Store": b"\0\0\0\1Bud1",
+        "__MACOSX/": b"",
+        "__MACOSX/._my run": b"\0\5\x16\7",
+        "__MACOSX/my run/._state.npz": b"\0\5\x16\7",
+    }
+    assert bits(import_zip(rezip({**notes, **members})).state) == bits(trained()[0])
+    refused(rezip({**members, "config.json": unzip(GOOD)["config.json"]}), "zip: found members")
+    refused(rezip({**members, "other/config.json": b"{}"}), "zip: found members")
+    refused(rezip({**members, "my run/x/": b"x"}), "zip: found members")
 
 
 # ---- any other damage
