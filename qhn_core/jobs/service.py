@@ -6,11 +6,12 @@ from functools import lru_cache
 
 from qhn_core.config import RunConfig
 from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.cost import epoch_seconds, shard_seeds
 from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.limits import Limits, ServerFullError, duration_in_words
 from qhn_core.jobs.registry import Registry
 from qhn_core.jobs.scheduler import Scheduler
-from qhn_core.jobs.workers import Workers, choose_workers, epoch_seconds, shard_seeds
+from qhn_core.jobs.workers import Workers, choose_workers
 from qhn_core.model.capacity import check_memory, has_tables
 from qhn_core.storage.database import StoreError
 from qhn_core.storage.runs import RunStore
@@ -104,7 +105,7 @@ class JobService:
         return self.registry.store_problem
 
     def pause(self, job_id: str, session: str = "") -> Job:
-        """Let the chunk under way finish and start no further one; returns the paused job.
+        """Start no further chunk, and break off one that does not end at once; returns the paused job.
 
         Where others watch the run too, it goes on for them, and this session gets a copy.
         """
@@ -120,7 +121,7 @@ class JobService:
             if not (job.status.is_final or job.status.is_moving):
                 self._check_room(session)
                 # A chunk that a pause lets finish is not part of the step.
-                under_way = job.n_epochs if job.in_chunk else 0
+                under_way = job.n_epochs if job.in_chunk and not job.broken_off else 0
                 job.steps_left = None if n_epochs is None else under_way + n_epochs
                 job.last_seen = self._clock.now()
                 self._scheduler.change(job, Status.RUNNING if job.epoch else Status.QUEUED)
@@ -146,9 +147,9 @@ class JobService:
         """Stop a run that is about to be deleted, and save it no more."""
         with self._changed:
             job = self.registry.jobs.pop(job_id, None)
-            if job is not None and not job.status.is_final:
-                job.become(Status.CANCELLED)
-                self._scheduler.touch(job)
+            if job is not None:
+                job.stored = False
+                self._scheduler.change(job, Status.CANCELLED)
 
     def view(self, job: Job, change: int) -> None:
         """Note that an event stream of the job opened (+1) or closed (-1)."""
