@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts.browser_views import live_run
-from pages.parts.session import attempt, pin, pinned, session_id, shown_job, start
+from pages.parts.session import address, attempt, pin, pinned, session_id, shown_job, start
 from pages.sidebar.controls import sidebar_controls
 from pages.sidebar.url import report_link
 from qhn_core.config import RunConfig
@@ -42,9 +42,9 @@ def toolbar(config: RunConfig | None, job: Job | None) -> None:
     elif pause:
         done = attempt(lambda: service.pause(job.id, session_id()))
     elif resume:
-        done = attempt(lambda: service.resume(job.id, session=session_id()))
+        done = attempt(lambda: service.resume(job.id, session=session_id(), address=address()))
     elif step:
-        done = attempt(lambda: service.resume(job.id, n_epochs=1, session=session_id()))
+        done = attempt(lambda: service.resume(job.id, n_epochs=1, session=session_id(), address=address()))
     if done is not None:
         st.rerun()
 

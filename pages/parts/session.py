@@ -19,6 +19,11 @@ def session_id() -> str:
     return str(st.session_state.session)
 
 
+def address() -> str:
+    """Where this visitor is, as far as Streamlit knows; empty on this machine."""
+    return st.context.ip_address or ""
+
+
 def shown_job() -> Job | None:
     """The run on show, or None. A run that the server does not know is forgotten, and noted as `lost`."""
     job_id = st.session_state.get("job") or st.query_params.get("run")
@@ -67,7 +72,7 @@ def start(config: RunConfig, paused: bool = False, reuse_finished: bool = True) 
     """Submit a run and show it, or say on the page why it can't be had."""
     service = default_service()
     previous = st.session_state.get("job")
-    job = attempt(lambda: service.submit(config, paused, session_id(), reuse_finished))
+    job = attempt(lambda: service.submit(config, paused, session_id(), reuse_finished, address()))
     if job is not None and previous and previous != job.id:
         service.leave(previous, session_id())
     return job

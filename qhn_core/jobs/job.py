@@ -67,7 +67,10 @@ class Job:
     steps_left: int | None = None
     """Epochs until the job pauses by itself; None runs to the end."""
     sessions: set[str] = field(default_factory=set)
-    """The sessions that have this run on show."""
+    """The sessions that have this run on show. The last one that leaves stays, while the run goes on for
+    the streams that are open: it counts for the share of that session."""
+    address: str = ""
+    """Where the visitor is who started the run, or let it go on; empty where that is not known."""
     viewers: int = 0
     """Event streams that are open now."""
     begun: float = 0.0

@@ -26,6 +26,9 @@ class Limits(BaseModel):
     max_jobs: NonNegativeInt = 64
     """Runs that are being trained or wait for it, of all visitors together."""
     max_jobs_per_session: NonNegativeInt = 4
+    """Of these, of one visitor: a tab of a browser."""
+    max_jobs_per_address: NonNegativeInt = 48
+    """Of these, of one address, where it is known: less than all, but enough for a class behind one."""
     max_seeds: NonNegativeInt = 100
     max_epochs: NonNegativeInt = 5000
     max_qubits: NonNegativeInt = 22

@@ -21,6 +21,7 @@ POLL_SECONDS = 0.1
 NO_LIMITS = Limits(
     max_jobs=10**6,
     max_jobs_per_session=10**6,
+    max_jobs_per_address=10**6,
     max_seeds=10**6,
     max_epochs=10**9,
     max_qubits=62,
