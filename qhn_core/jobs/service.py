@@ -87,7 +87,7 @@ class JobService:
 
     def check(self, config: RunConfig) -> None:
         """Raise ValueError where a config does not fit this machine or this server's limits."""
-        self.limits.check(config)
+        self.limits.check(config, self._workers.count)
         if has_tables(config):
             check_memory(config)
 

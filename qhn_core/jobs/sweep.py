@@ -26,6 +26,7 @@ NO_LIMITS = Limits(
     max_epochs=10**9,
     max_qubits=62,
     max_memory_gb=10**9,
+    max_hours=10**9,
     max_qubits_sampled=10**9,
 )
 

@@ -21,7 +21,7 @@ def test_a_heavy_run_holds_up_nobody_and_leaves_its_worker_when_it_is_stopped(se
         return pools[-1]
 
     watched = Workers(make, 2, workers.stop, interrupt=workers.interrupt)
-    service = serve(watched, pace=True, limits=Limits())
+    service = serve(watched, pace=True, limits=Limits(max_hours=10**6))
     heavy = service.submit(HEAVY)
     until(lambda: heavy.in_flight)
     light = service.submit(small())

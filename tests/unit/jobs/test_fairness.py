@@ -11,7 +11,7 @@ from tests.small_runs import assert_whole, small
 
 def test_tasks_of_a_long_run_and_a_short_one_alternate(serve, hand, monkeypatch):
     """A hundred seeds are many tasks an epoch; the run of one seed never waits for two of them."""
-    monkeypatch.setattr(cost, "EPOCH_SECONDS", 1e-3)
+    monkeypatch.setattr(cost, "EPOCH_SECONDS", 1e-4)
     service = serve(hand)
     long = service.submit(small(n_seeds=100, epochs=2), session="a")
     assert len(long.shards) > 20

@@ -40,7 +40,9 @@ def test_a_run_as_large_as_the_limits_is_taken(serve, hand):
     assert_whole(job)
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(max_qubits=1000, max_memory_gb=10**30)])
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(max_qubits=1000, max_memory_gb=10**30, max_hours=10**30)]
+)
 def test_the_memory_is_checked_even_where_no_limit_is_set(serve, hand, limits):
     service = serve(hand, limits=limits)
     with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits.*n_hidden may be 1 to"):
