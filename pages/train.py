@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts.browser_views import live_run
-from pages.parts.session import attempt, pin, pinned, shown_job, start
+from pages.parts.session import address, attempt, pin, pinned, shown_job, start
 from pages.parts.text import plain
 from pages.parts.visitor import visitor
 from pages.sidebar.controls import sidebar_controls
@@ -52,7 +52,7 @@ def take_action(config: RunConfig | None, job: Job | None) -> None:
         done = attempt(lambda: service.pause(job.id, visitor().id))
     elif action in ("play", "step") and job is not None:
         n_epochs = 1 if action == "step" else None
-        done = attempt(lambda: service.resume(job.id, n_epochs, session=visitor().id))
+        done = attempt(lambda: service.resume(job.id, n_epochs, visitor().id, address()))
     if done is not None:
         st.rerun()
 

@@ -13,6 +13,11 @@ from qhn_core.jobs.service import default_service
 from qhn_core.live.messages import MOST_PINS
 
 
+def address() -> str:
+    """Return this visitor's address, as far as Streamlit knows it; empty on this machine."""
+    return st.context.ip_address or ""
+
+
 def shown_job() -> Job | None:
     """Return the run on show, or None; a run that the server does not know is noted as `lost`."""
     job_id = visitor().job or st.query_params.get("run")
@@ -61,7 +66,7 @@ def start(config: RunConfig, paused: bool = False, reuse_finished: bool = True) 
     """Submit a run and show it, or say on the page why it can't be trained."""
     service = default_service()
     previous = visitor().job
-    job = attempt(lambda: service.submit(config, paused, visitor().id, reuse_finished))
+    job = attempt(lambda: service.submit(config, paused, visitor().id, reuse_finished, address()))
     if job is not None and previous and previous != job.id:
         service.leave(previous, visitor().id)
     return job

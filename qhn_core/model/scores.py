@@ -17,6 +17,8 @@ from qhn_core.model.network import BinaryNetwork, log_probabilities
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 MOST_KNOWN = 2**18
 """Most networks that are remembered with their likelihood."""
+MOST_AT_ONCE = 2**14
+"""Samples whose networks are looked up at once, some hundred bytes each; a whole circuit at least."""
 CHUNK = 1024
 """Networks that are scored at once: (1024, 300) logits stay in the cache."""
 
@@ -103,8 +105,15 @@ class SampledScores:
     def mean_log_likelihood(self, samples: Index) -> Float:
         """Compute the mean training log-likelihood (C,) of samples (C, n_words, shots), nats.
 
-        Each distinct network is scored once, and remembered.
+        Each distinct network is scored once, and remembered. The circuits are taken in blocks, which
+        bound the memory and change no number: each circuit's mean is its own.
         """
+        n_circuits, _, shots = samples.shape
+        block = max(1, MOST_AT_ONCE // max(1, shots))
+        means = [self._means(samples[i : i + block]) for i in range(0, n_circuits, block)]
+        return np.concatenate([np.zeros(0), *means])
+
+    def _means(self, samples: Index) -> Float:
         n_circuits, n_words, shots = samples.shape
         rows = np.ascontiguousarray(samples.transpose(0, 2, 1)).reshape(-1, n_words)
         keys = rows.view(f"V{8 * n_words}").ravel().tolist()
