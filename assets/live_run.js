@@ -2,6 +2,8 @@ import {
   PLOT_CONFIG, element, setText, setAttribute, loadPlotly, adoptPlotlyStyles, watchTheme, applyTheme, unpack,
   assignProperties, segmented, watchSize, frameLoop, mount,
 } from "./plots.js";
+import { createPresses, createTransport } from "./transport.js";
+import { REPLAY_WORDS, createReplay, upTo } from "./replay.js";
 
 const CHARTS = [
   ["objective", "Objective and its parts"],
@@ -9,6 +11,7 @@ const CHARTS = [
   ["boundary", "Decision boundary"],
   ["histogram", "Sampled bitstrings"],
 ];
+const CURVES = new Set(["objective", "gradient"]);
 const FINAL_STATES = new Set(["done", "diverged", "failed", "cancelled"]);
 const BOUNDARY_VIEWS = [["0", "mean"], ["1", "uncertainty"], ["2", "most probable"]];
 const BOUNDARY_GUIDANCE = [null, "how far its sampled networks disagree.", "the one network with the largest q."];
@@ -21,7 +24,10 @@ function createLiveRun(parent) {
   let Plotly = null, sizes = null, boundaryView = 0, draws = 0, destroyed = false;
   let url, source = null, retries = 0, retryTimer = 0;
   let status = null, statusDirty = false, run = null, shades = null, shadesDirty = false;
-  let tellPage = () => {}, told = false, drawnFor = null;  // the state that the page's buttons were drawn for
+  let tellPage = () => {}, offers = {}, replayAsked = 0, replayed = 0;
+  const presses = createPresses((waiting) => tellPage(waiting));
+  const transport = createTransport(act);
+  const replay = createReplay(showReplay);
 
   const dot = element("i", { class: "dot", "aria-hidden": "true" });
   const word = element("span", { class: "word", "aria-live": "polite" });
@@ -33,7 +39,7 @@ function createLiveRun(parent) {
   const fill = element("i");
   const bar = element("div", { class: "bar", role: "progressbar", "aria-label": "Epochs", "aria-valuemin": 0 }, fill);
   const head = element("header", { class: "head" },
-    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, epoch, note), numbers),
+    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, note), numbers),
     element("p", { class: "about" }, config, message), bar);
   const placeholder = element("p", { class: "placeholder" });
   const circuit = element("div", { class: "circuit", role: "img", "aria-label": "Circuit, gates shaded by gradient magnitude", hidden: "" });
@@ -50,7 +56,9 @@ function createLiveRun(parent) {
     grid.append(element("section", { class: `cell ${name}` }, top, guidance, body));
     charts[name] = { name, title, heading, div, guidance, data: null, layout: null, dirty: false, drawnAt: 0, revision: 0 };
   }
-  const root = element("div", { class: "qhn live waiting", "data-state": "idle", "data-epoch": 0, "data-draws": 0 }, head, grid, placeholder);
+  const controls = element("div", { class: "controls" }, transport.row, epoch);
+  const root = element("div", { class: "qhn live waiting", "data-state": "idle", "data-epoch": 0, "data-draws": 0 },
+    controls, head, grid, placeholder);
   parent.append(root);
 
   const themes = watchTheme(host, () => {
@@ -74,9 +82,10 @@ function createLiveRun(parent) {
     for (const chart of dirty) {
       chart.dirty = false;
       chart.layout.datarevision = ++chart.revision;
-      showSinglePoints(chart.data);
+      const data = replay.state && CURVES.has(chart.name) ? chart.data.map((trace) => upTo(trace, replay.epoch)) : chart.data;
+      showSinglePoints(data);
       // Plotly's `react` keeps the room that an axis had for the data of another run.
-      (chart.fresh ? Plotly.newPlot : Plotly.react)(chart.div, chart.data, chart.layout, PLOT_CONFIG);
+      (chart.fresh ? Plotly.newPlot : Plotly.react)(chart.div, data, chart.layout, PLOT_CONFIG);
       chart.fresh = false;
       chart.drawnAt = performance.now();
       if (chart.drawnAt - start > FRAME_BUDGET_MS) break;
@@ -163,36 +172,57 @@ function createLiveRun(parent) {
     setStatus(delta.status);
   }
 
-  function setStatus(next) {
-    if (!next) return;
-    if (next.state !== status?.state) told = false;
-    status = next;
-    compareWithPage();
+  function act(action) {
+    if (action === "replay") replay.toggle(status.epoch);
+    else if (action === "replay-step") replay.step();
+    else presses.press(action);
+  }
+
+  function showReplay() {
+    for (const name of CURVES) if (charts[name].data) markDirty(charts[name]);
     statusDirty = true;
-    setAttribute(root, "data-state", status.state);
-    setAttribute(root, "data-epoch", status.epoch ?? 0);
+    setAttribute(root, "data-epoch", replay.state ? replay.epoch : status?.epoch ?? 0);
+    setAttribute(root, "data-replay", replay.state ?? "");
+    showTransport();
     request();
   }
 
-  // The page may be drawn before the run changes and come here after it, so both ends ask; once a state,
-  // since a page that is ahead of the stream needs no telling.
-  function compareWithPage() {
-    if (!status || told || status.state === drawnFor) return;
-    told = true;
-    tellPage(status.state);
+  function showTransport() {
+    transport.show(status?.state ?? null, offers, replay.state);
+  }
+
+  function setStatus(next) {
+    if (!next) return;
+    if (next.state !== status?.state || next.epoch !== status?.epoch) replay.end();
+    status = next;
+    statusDirty = true;
+    setAttribute(root, "data-state", status.state);
+    if (!replay.state) setAttribute(root, "data-epoch", status.epoch ?? 0);
+    showTransport();
+    replayWhereAsked();
+    request();
+  }
+
+  // Who asks for a run that was trained before sees it grow, and is told that it is a replay.
+  function replayWhereAsked() {
+    if (replayAsked <= replayed || !FINAL_STATES.has(status?.state) || root.classList.contains("waiting")) return;
+    replayed = replayAsked;
+    if (!replay.state) replay.toggle(status.epoch);
   }
 
   function showStatus() {
     statusDirty = false;
-    setText(word, status.state);
-    setText(epoch, status.epochs ? `epoch ${status.epoch ?? 0} / ${status.epochs}` : "");
+    const at = replay.state ? replay.epoch : status.epoch ?? 0;
+    setText(word, replay.state ? "replay" : status.state);
+    epoch.replaceChildren(...(status.epochs
+      ? ["epoch ", element("b", { text: String(at) }), ` / ${status.epochs}`] : []));
     setText(config, status.config ?? "");
-    setText(message, status.message ?? "");
-    message.hidden = !status.message;
-    const share = status.epochs ? Math.min(1, (status.epoch ?? 0) / status.epochs) : 0;
+    setText(message, replay.state ? REPLAY_WORDS : status.message ?? "");
+    message.hidden = !message.textContent;
+    const share = status.epochs ? Math.min(1, at / status.epochs) : 0;
     fill.style.transform = `scaleX(${share})`;
     setAttribute(bar, "aria-valuemax", status.epochs ?? 0);
-    setAttribute(bar, "aria-valuenow", status.epoch ?? 0);
+    setAttribute(bar, "aria-valuenow", at);
     showGuidance();
     showNumbers(status.numbers ?? []);
   }
@@ -301,6 +331,7 @@ function createLiveRun(parent) {
 
   function connect(next) {
     closeSource();
+    replay.end();
     url = next;
     retries = 0;
     setText(note, "reconnecting");
@@ -309,11 +340,13 @@ function createLiveRun(parent) {
       root.classList.add("waiting");
       setPlaceholder("Press Train.");
       setAttribute(root, "data-state", "idle");
+      showTransport();
       return;
     }
     setPlaceholder("Connecting to the run ...");
     if (root.classList.contains("waiting")) setAttribute(root, "data-state", "connecting");
     status = null;
+    showTransport();
     open();
   }
 
@@ -333,13 +366,17 @@ function createLiveRun(parent) {
           setPlaceholder(`The charts cannot be shown: ${error.message}.`);
         });
       }
-      drawnFor = data.status ?? null;
-      tellPage = (state) => setTriggerValue?.("status", state);
+      offers = data.offers ?? {};
+      replayAsked = data.replay ?? 0;
+      presses.answered(data.answered ?? 0);
+      tellPage = (waiting) => setTriggerValue?.("presses", waiting);
       const next = data.events_url ?? null;
       if (next !== url) connect(next);
-      compareWithPage();
+      showTransport();
+      replayWhereAsked();
     },
     destroy() {
+      replay.end();
       destroyed = true;
       closeSource();
       request.cancel();

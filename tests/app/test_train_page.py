@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
+from pages.parts.visitor import Press
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import Limits
 from qhn_core.training.loop import initial_state
@@ -186,16 +187,14 @@ def test_every_control_says_what_it_does(visit):
 # --- Train, Pause, Step, Reset -----------------------------------------------------------------------
 
 
-def test_pause_stops_and_resume_goes_on_to_the_result_of_train(visit, go_on):
+def test_pause_stops_and_play_goes_on_to_the_result_of_train(visit, go_on):
     page = visit(**{**SMALL, "epochs": "30"}).press("Pause")
     assert page.rested.status == Status.PAUSED
     stopped = page.job.epoch
     assert stopped < 30
-    assert page.look().buttons() | {"Resume": True, "Step": True} == page.buttons()
-    assert "Pause" not in page.buttons()
     go_on()
     assert page.look().job.epoch == stopped
-    page.press("Resume")
+    page.press("Play")
     assert page.rested.status == Status.DONE
     expected = qhn.train(page.job.config)
     np.testing.assert_array_equal(page.job.state.best_angles, expected.best_angles)
@@ -222,35 +221,48 @@ def test_reset_goes_to_the_initial_angles_with_the_controls_as_they_stand(visit)
     assert first.status == Status.DONE
 
 
-def test_pause_and_step_are_off_when_a_run_is_over(visit):
+def test_after_reset_and_a_step_play_goes_on_from_epoch_1(visit, go_on):
     page = visit(**SMALL)
+    first = page.job
+    go_on()
     assert page.rested.status == Status.DONE
-    buttons = page.look().buttons()
-    pressable = [buttons[label] for label in ("Train", "Pause", "Step", "Reset")]
-    assert pressable == [True, False, False, True]
+    page.press("Reset")
+    assert (page.rested.epoch, page.job.status) == (0, Status.PAUSED)
+    page.press("Step")
+    assert (page.rested.epoch, page.job.status) == (1, Status.PAUSED)
+    again = page.job
+    page.press("Play")
+    assert page.job is again is not first
+    assert (page.rested.epoch, page.job.status) == (6, Status.DONE)
+    np.testing.assert_array_equal(again.state.best_angles, first.state.best_angles)
 
 
-def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, go_on, monkeypatch):
-    """Between the toolbar and the end of the script a short run may end: the view then asks again."""
-    told = []
-
-    def slow_to_draw(events_path, status, key):
-        go_on()
-        service.wait(events_path.split("/")[3], SECONDS)
-        told.append(status)
-
-    monkeypatch.setattr("pages.parts.browser_views.live_run", slow_to_draw)
+def test_train_of_a_run_that_was_trained_before_asks_the_view_to_replay_it(visit):
     page = visit(**SMALL)
-    assert page.job.status == Status.DONE
-    assert page.buttons()["Pause"] is True
-    assert Status(told[0]).is_moving
+    first = page.rested
+    assert page.view["replay"] == 0
+    page.set(seed=3).press("Train")
+    assert page.rested is not first
+    page.set(seed=0).press("Train")
+    assert page.job is first
+    assert page.view["replay"] == page.view["answered"] > 0
+
+
+def test_a_press_that_comes_too_late_does_nothing(visit):
+    page = visit(**SMALL)
+    first = page.rested
+    page.press("Pause")
+    assert page.job is first
+    assert first.status == Status.DONE
+
+
+def test_two_presses_that_come_at_once_are_both_obeyed(visit, go_on):
+    page = visit(**{**SMALL, "epochs": "50"})
+    page.memory.presses += [Press("pause", 1), Press("pin", 2)]
     page.look()
-    assert page.buttons()["Pause"] is False
-    assert told[1] == Status.DONE
-
-
-def test_step_is_off_while_a_run_moves(visit, go_on):
-    assert visit(**SMALL).buttons()["Step"] is False
+    assert page.view["answered"] == 2
+    assert page.rested.status == Status.PAUSED
+    assert f"pin={page.job.id}" in page.view["events_url"]
 
 
 def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
@@ -291,8 +303,7 @@ def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained
     assert range_ in message
     advanced = page.at.sidebar.expander[0]
     assert [":red[" in c.value for c in advanced.caption] == [True]
-    assert page.buttons()["Train"] is False
-    assert page.buttons()["Reset"] is False
+    assert page.view["offers"]["train"] is page.view["offers"]["reset"] is False
     # the rest of the page still works
     assert page.job is running
     assert page.view["events_url"].startswith(f"/qhn/runs/{running.id}/events")
@@ -300,7 +311,7 @@ def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained
     assert page.rested.status == Status.PAUSED
     page.set(objective="elbo", **{field: CHANGES[field][0]})
     assert len(page.at.error) == 0
-    assert page.buttons()["Train"] is True
+    assert page.view["offers"]["train"] is True
 
 
 def test_one_shot_is_enough_where_nothing_needs_two(visit):
@@ -319,7 +330,7 @@ def test_a_server_that_is_full_says_so_on_the_page(visit, service):
     assert "runs are under way" in page.text
     assert page.job.config.seed == 5
     stopped = visit(run=paused.id)
-    assert "runs are under way" in stopped.press("Resume").text
+    assert "runs are under way" in stopped.press("Play").text
     assert stopped.job.status == Status.PAUSED
     for job in taken:
         service.cancel(job.id)

@@ -60,7 +60,7 @@ def test_change_the_strength_train_watch_and_find_the_numbers_of_the_command_lin
         handle = visitor.page.wait_for_function(more, arg=[objective, points[-1]])
         points.append(handle.json_value())
     visitor.wait_for_run(state="done")
-    expect(visitor.page.get_by_role("button", name="Pause", exact=True)).to_be_disabled()
+    expect(visitor.page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
     assert len(points) > 3, "the curves jumped instead of growing"
     assert visitor.page.evaluate("([a, b]) => a === b", [objective, chart(visitor, "objective")])
 
@@ -92,7 +92,7 @@ def test_a_first_open_shows_a_moving_run_in_four_views_on_one_screen(visit):
     visitor.page.wait_for_function(FITS, arg=["Width"])
 
 
-def test_pause_look_at_the_uncertainty_step_and_resume(visit):
+def test_pause_look_at_the_uncertainty_step_and_play(visit):
     visitor = visit(path_to("", **LIVELY, seed=1)).wait_for_run(epoch=2)
     visitor.press("Pause").wait_for_run(state="paused")
     boundary = chart(visitor, "boundary")
@@ -101,12 +101,25 @@ def test_pause_look_at_the_uncertainty_step_and_resume(visit):
     visitor.page.get_by_role("radio", name="uncertainty").click()
     visitor.page.wait_for_function(f"(node) => ({shown})(node) === 'false,true,false'", arg=boundary)
 
-    visitor.page.get_by_role("button", name="Resume", exact=True).wait_for()
+    visitor.page.get_by_role("button", name="Play", exact=True).wait_for()
     epoch = int(visitor.live.get_attribute("data-epoch"))
     visitor.press("Step").wait_for_run(epoch=epoch + 1, state="paused")
     assert int(visitor.live.get_attribute("data-epoch")) == epoch + 1
-    visitor.press("Resume").wait_for_run(epoch=epoch + 3, state="running")
+    visitor.press("Play").wait_for_run(epoch=epoch + 3, state="running")
     assert visitor.page.evaluate(shown, boundary) == "false,true,false", "new data keep the choice"
+
+
+def test_play_of_a_finished_run_replays_its_curves_and_says_so(visit):
+    visitor = visit(path_to("", **QUICK)).wait_for_run(epoch=20, state="done")
+    run, objective = visitor.run_id, chart(visitor, "objective")
+    visitor.press("Play")
+    visitor.page.locator('.qhn.live[data-replay="moving"] .message').filter(has_text="replay").wait_for()
+    assert visitor.page.locator(".qhn.live .word").inner_text() == "replay"
+    fewer = f"(node) => {{ const n = ({COUNT_POINTS})(node); return n > 0 && n < 20; }}"
+    visitor.page.wait_for_function(fewer, arg=objective)
+    visitor.page.wait_for_function(f"(node) => ({COUNT_POINTS})(node) === 20", arg=objective)
+    visitor.page.locator('.qhn.live[data-replay=""]').wait_for()
+    assert (visitor.run_id, visitor.page.locator(".qhn.live .word").inner_text()) == (run, "done")
 
 
 # --- links -------------------------------------------------------------------------------------------

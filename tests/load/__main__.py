@@ -118,15 +118,10 @@ async def stream_of(server, session, figures):
             await asyncio.sleep(0.2)
             continue
         stream = events(server.port, path)
-        status = None
-        async for event, _, data in stream:
+        async for event, _, _ in stream:
             figures.updates += event == "delta"
-            before, status = status, data.partition(b'"state":"')[2].partition(b'"')[0].decode() or status
             if session.events_path != path:
                 break
-            if status not in (before, session.drawn_status):
-                with contextlib.suppress(ConnectionError):  # the visitor is leaving
-                    await session.rerun()  # as the live view asks for it
         await stream.aclose()
         while session.events_path == path:
             await asyncio.sleep(0.2)  # the run is over
@@ -134,7 +129,7 @@ async def stream_of(server, session, figures):
 
 async def act(session, rng):
     """Do one thing that a student does, chosen at random."""
-    what = rng.choice(["train", "train", "train", "pause", "resume", "step", "reset", "preset", "seed"])
+    what = rng.choice(["train", "train", "train", "pause", "play", "step", "reset", "preset", "seed"])
     if what == "train":
         await session.choose("Regularisation λ", rng.choice(STRENGTHS))
         await session.click("Train")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.state.session_state import STREAMLIT_INTERNAL_KEY_PREFIX
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -117,8 +118,10 @@ class Session:
         self.problems = []
         """Exceptions and error boxes that the page has shown."""
         self.events_path = None
-        self.drawn_status = None
-        """The status of that run when the page was drawn."""
+        self._live = ""
+        """Id of the live view."""
+        self._serial = 0
+        """Of its last button that was pressed."""
         self.begun = 0
         """Runs of the whole page that have begun."""
         self.at_rest = False
@@ -157,7 +160,11 @@ class Session:
             raise ConnectionError(f"the server hung up: {self.lost}")
 
     async def click(self, label):
-        """Press a button; False where it is not there or disabled."""
+        """Press a button; False where it is not there or disabled. The live view's always are."""
+        if label in ("Train", "Play", "Pause", "Step", "Reset"):
+            self._serial += 1
+            await self.rerun(trigger=(self._live, [{"action": label.lower(), "serial": self._serial}]))
+            return True
         button = self.widgets.get(label)
         if button is None or button.disabled:
             return False
@@ -192,7 +199,12 @@ class Session:
                 widget.string_array_value.data.extend(value)
             else:
                 setattr(widget, field, value)
-        if trigger:
+        if isinstance(trigger, tuple):
+            view, presses = trigger
+            payload = json.dumps([{"event": "presses", "value": presses}])
+            events_of_view = f"{STREAMLIT_INTERNAL_KEY_PREFIX}_{view}__events"
+            state.widget_states.widgets.add(id=events_of_view, json_trigger_value=payload)
+        elif trigger:
             state.widget_states.widgets.add(id=trigger, trigger_value=True)
         await self._socket.send(message.SerializeToString())
 
@@ -238,7 +250,7 @@ class Session:
             self.problems.append(drawn.body)
         elif kind == "bidi_component" and drawn.component_name == "qhn_live_run":
             data = json.loads(drawn.json or drawn.mixed.json)
-            self.events_path, self.drawn_status = data["events_url"], data["status"]
+            self.events_path, self._live = data["events_url"], drawn.id
         elif hasattr(drawn, "label") and hasattr(drawn, "id"):
             self.widgets[drawn.label] = drawn
 
