@@ -112,10 +112,11 @@ def test_pause_look_at_the_uncertainty_step_and_play(visit):
 def test_play_of_a_finished_run_replays_its_curves_and_says_so(visit):
     visitor = visit(path_to("", **QUICK)).wait_for_run(epoch=20, state="done")
     run, objective = visitor.run_id, chart(visitor, "objective")
+    visitor.page.wait_for_function("(node) => node.data?.length > 0", arg=objective)
     visitor.press("Play")
     visitor.page.locator('.qhn.live[data-replay="moving"] .message').filter(has_text="replay").wait_for()
     assert visitor.page.locator(".qhn.live .word").inner_text() == "replay"
-    fewer = f"(node) => {{ const n = ({COUNT_POINTS})(node); return n > 0 && n < 20; }}"
+    fewer = f"(node) => {{ const n = node.data && ({COUNT_POINTS})(node); return n > 0 && n < 20; }}"
     visitor.page.wait_for_function(fewer, arg=objective)
     visitor.page.wait_for_function(f"(node) => ({COUNT_POINTS})(node) === 20", arg=objective)
     visitor.page.locator('.qhn.live[data-replay=""]').wait_for()
