@@ -1,9 +1,11 @@
 """What a visitor sees and does, from the first open to the end of a run."""
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from qhn_core.figures.landscape_page import landscape_html, view_data
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.objectives.terms import Objective
 from tests import SECONDS
+from tests.service.browserless import AppServer
 
 from .conftest import path_to
 
@@ -121,6 +124,28 @@ def test_play_of_a_finished_run_replays_its_curves_and_says_so(visit):
     visitor.page.wait_for_function(f"(node) => ({COUNT_POINTS})(node) === 20", arg=objective)
     visitor.page.locator('.qhn.live[data-replay=""]').wait_for()
     assert (visitor.run_id, visitor.page.locator(".qhn.live .word").inner_text()) == (run, "done")
+
+
+def test_the_charts_are_drawn_below_a_base_path(visit, tmp_path, monkeypatch):
+    monkeypatch.setattr(AppServer, "healthy", lambda server: healthy_below(server, "/teach/qhn"))
+    server = AppServer(tmp_path, STREAMLIT_SERVER_BASE_URL_PATH="teach/qhn")
+    try:
+        visitor = visit("/_stcore/health")
+        visitor.server = f"http://127.0.0.1:{server.port}/teach/qhn"
+        visitor.go(path_to("", **QUICK)).wait_for_run(epoch=20)
+        visitor.page.wait_for_function("(node) => node.data?.length > 0", arg=chart(visitor, "objective"))
+        visitor.page.goto("about:blank")  # a page whose server ends complains
+    finally:
+        server.stop()
+
+
+def healthy_below(server, base):
+    """Whether a server answers below its base path."""
+    with contextlib.suppress(OSError):
+        url = f"http://127.0.0.1:{server.port}{base}/_stcore/health"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    return False
 
 
 # --- links -------------------------------------------------------------------------------------------
