@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import streamlit as st
 from plotly.offline import get_plotlyjs
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,7 +39,13 @@ def plotly_library(request: Request) -> Response:
     return Response(get_plotlyjs(), media_type="text/javascript", headers=headers)
 
 
-routes = [
-    Route(PLOTLY_PATH, plotly_library),
-    Route("/qhn/runs/{run_id}/events", run_events),
-]
+def routes_below(base: str) -> list[Route]:
+    """Return the routes below a base path such as "teach/qhn"; an empty one is the root."""
+    start = f"/{base.strip('/')}" if base.strip("/") else ""
+    return [
+        Route(start + PLOTLY_PATH, plotly_library),
+        Route(start + "/qhn/runs/{run_id}/events", run_events),
+    ]
+
+
+routes = routes_below(st.get_option("server.baseUrlPath"))

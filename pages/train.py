@@ -2,79 +2,52 @@
 
 import streamlit as st
 
-from pages.parts.browser_views import live_run
+from pages.parts.browser_views import live_run, take_presses
 from pages.parts.session import address, attempt, pin, pinned, shown_job, start
 from pages.parts.text import plain
-from pages.parts.visitor import visitor
+from pages.parts.visitor import Press, visitor
 from pages.sidebar.controls import sidebar_controls
 from pages.sidebar.url import report_link
 from qhn_core.config import RunConfig
-from qhn_core.jobs.job import Job, Status
+from qhn_core.jobs.job import Job
 from qhn_core.jobs.service import default_service
 from qhn_core.live.events import events_path
 from qhn_core.live.messages import MOST_PINS
 
 
-def toolbar(config: RunConfig | None, job: Job | None) -> None:
-    """Draw Train and Pin, and a word when the controls no longer match the run on show."""
-    changed = config is not None and (job is None or job.config != config)
-    given_up = job is not None and job.status in (Status.CANCELLED, Status.FAILED)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        pressed = st.button(
-            "Train",
-            type="primary",
-            icon=":material/model_training:",
-            disabled=config is None or not (changed or given_up),
-            help="Train the settings as they stand; a run that was trained before is played again",
-        )
-        pin_buttons(job)
-        if changed and job is not None:
-            st.badge("settings changed, press Train", color="orange")
-    if pressed and config is not None:
+def obey(press: Press, job: Job | None, config: RunConfig | None) -> None:
+    """Do what a button of the live view asks for; a press that came too late does nothing."""
+    service = default_service()
+    if press.action == "train" and config is not None:
         started = start(config)
-        if started is not None:
-            visitor().replays += started.status.is_final
-            st.rerun()
+        if started is not None and started.status.is_final:
+            visitor().replay = press.serial  # it was trained before: the view replays it
+    elif press.action == "reset" and config is not None:
+        start(config, paused=True)
+    elif press.action == "unpin":
+        pin([])
+    elif job is None:
+        return
+    elif press.action == "pin":
+        pin(list(dict.fromkeys([*pinned(), job.id])))
+    elif press.action == "pause" and job.status.is_moving:
+        attempt(lambda: service.pause(job.id, visitor().id))
+    elif press.action in ("play", "step") and job.status.is_final:
+        start(job.config)  # it failed or was cancelled
+    elif press.action in ("play", "step") and not job.status.is_moving:
+        epochs = 1 if press.action == "step" else None
+        attempt(lambda: service.resume(job.id, epochs, visitor().id, address()))
 
 
-def note_action() -> None:
-    """Note which button of the live view was pressed; the page then acts on it."""
-    visitor().action = st.session_state.live["action"]
-
-
-def take_action(config: RunConfig | None, job: Job | None) -> None:
-    """Do what the pressed button of the live view asks for, and show the run that it leads to."""
-    action, visitor().action = visitor().action, None
-    service, done = default_service(), None
-    if action == "reset" and config is not None:
-        done = start(config, paused=True)
-    elif action == "pause" and job is not None:
-        done = attempt(lambda: service.pause(job.id, visitor().id))
-    elif action in ("play", "step") and job is not None:
-        n_epochs = 1 if action == "step" else None
-        done = attempt(lambda: service.resume(job.id, n_epochs, visitor().id, address()))
-    if done is not None:
-        st.rerun()
-
-
-def pin_buttons(job: Job | None) -> None:
-    """Draw Pin, which keeps this run's curves beside those of later runs, and Unpin."""
+def offers(job: Job | None, config: RunConfig | None) -> dict[str, bool]:
+    """Return what may be asked for now, apart from what follows from the state of the run."""
     pins = pinned()
-    full = len(pins) >= MOST_PINS or job is None or job.id in pins
-    st.button(
-        "Pin",
-        icon=":material/keep:",
-        disabled=full,
-        help="Keep these curves beside those of later runs",
-        on_click=lambda: pin([*pins, job.id]),
-    )
-    if pins:
-        st.button(
-            "Unpin",
-            icon=":material/keep_off:",
-            help="Remove all pinned curves",
-            on_click=lambda: pin([]),
-        )
+    return {
+        "train": config is not None and (job is None or job.config != config),
+        "reset": config is not None,
+        "pin": job is not None and job.id not in pins and len(pins) < MOST_PINS,
+        "unpin": bool(pins),
+    }
 
 
 job = shown_job()
@@ -84,8 +57,12 @@ if job is None and config is not None and not visitor().came_before and not brok
     job = start(config, reuse_finished=False)  # a first visitor sees a real run without a click
 visitor().came_before = True
 
-toolbar(config, job)
-take_action(config, job)
+before = visitor().job
+for press in take_presses():
+    obey(press, job, config)
+    job = shown_job()
+if visitor().job != before:
+    st.rerun()  # what is above was drawn for another run
 if default_service().store_problem:
     st.caption(f":material/warning: {plain(default_service().store_problem)}")
 seed = None
@@ -96,10 +73,4 @@ if job is not None and job.config.n_seeds > 1:
         format_func=lambda i: "best so far" if i is None else str(i),
         help="The seed whose decision boundary and bitstrings are drawn.",
     )
-live_run(
-    None if job is None else events_path(job, seed, pinned()),
-    key="live",
-    can_reset=config is not None,
-    replay=visitor().replays,
-    on_action=note_action,
-)
+live_run(None if job is None else events_path(job, seed, pinned()), offers(job, config))

@@ -2,11 +2,18 @@
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
 from qhn_core.config import LandscapeConfig
+
+
+class Press(NamedTuple):
+    """A button of the live view that was pressed; serials grow."""
+
+    action: str
+    serial: int
 
 
 @dataclass
@@ -19,12 +26,15 @@ class Visitor:
     """Id of the run on show."""
     lost: str | None = None
     """Id of a run that was asked for and that the server does not have."""
-    action: str | None = None
-    """Button of the live view that was pressed: "play", "pause", "step" or "reset"."""
-    replays: int = 0
-    """Finished runs that were asked for and are played again."""
     came_before: bool = False
     """Whether Train has been drawn: only the first visit starts a run without a click."""
+
+    presses: list[Press] = field(default_factory=list)
+    """Buttons of the live view that were pressed and not yet obeyed."""
+    answered: int = 0
+    """Serial of the last press that was obeyed."""
+    replay: int = 0
+    """Serial of the last press of Train that led to a run that was trained before."""
 
     initial_angles: tuple[float, ...] | None = None
     """Angles that the next run starts from; None: random ones."""

@@ -76,7 +76,7 @@ class JobService:
         with self._changed:
             job = None if paused else self.registry.find(config, reuse_finished)
             if job is not None and job.status.is_final:
-                job.message = "This run was trained before; press Reset, then Play, to train it again."
+                job.message = "This run was trained before; Reset and Play train it again."
                 self._scheduler.touch(job)
             if job is None:
                 self._check_room(session, address)

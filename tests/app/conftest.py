@@ -13,11 +13,14 @@ from streamlit.testing.v1 import AppTest
 
 import pages.parts.session
 import qhn_core.jobs.service
+from pages.parts.visitor import Press
 from qhn_core.jobs import scheduler
 from qhn_core.jobs.service import JobService
 from qhn_core.jobs.workers import thread_workers
 from tests import SECONDS
 
+LIVE_BUTTONS = ("Train", "Play", "Pause", "Step", "Reset", "Pin", "Unpin")
+"""The buttons that the live view draws: here a press is what that view would send."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -50,12 +53,10 @@ class Page:
         return self
 
     def press(self, label):
-        self.button(label).click()
-        return self.look()
-
-    def act(self, action):
-        """Press a button of the live view: "play", "pause", "step" or "reset"."""
-        self.memory.action = action
+        if label in LIVE_BUTTONS:
+            self.memory.presses.append(Press(label.lower(), self.memory.answered + 1))
+        else:
+            self.button(label).click()
         return self.look()
 
     def button(self, label):
@@ -63,7 +64,7 @@ class Page:
         return found
 
     def buttons(self):
-        """{label: whether it can be pressed}."""
+        """{label: whether it can be pressed} of the page's own buttons."""
         return {b.label: not b.disabled for b in self.at.button}
 
     @property
@@ -90,6 +91,8 @@ class Page:
     @property
     def badge(self):
         """Whether the page says that its controls are no longer those of the run on show."""
+        if self.at.get("bidi_component") and "offers" in self.view:
+            return self.view["offers"]["train"]
         return any("settings changed" in m.value for m in self.at.markdown)
 
     @property

@@ -83,10 +83,10 @@ def test_what_needs_all_networks_says_what_to_change(visit, changes, words):
     before = page.job
     page.set(**changes)
     assert [word for word in words if word not in page.text] == []
-    assert page.buttons()["Train"] is False
+    assert page.view["offers"]["reset"] is False
     assert page.job is before
     undone = {field: {"exact": False, "n_layers": 1}[field] for field in changes}
-    assert page.set(**undone).view["can_reset"] is True
+    assert page.set(**undone).view["offers"]["reset"] is True
     assert page.text == ""
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
+from pages.parts.visitor import Press
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import Limits
 from qhn_core.training.loop import initial_state
@@ -78,7 +79,7 @@ def test_looking_again_starts_nothing_new(visit):
     page = visit()
     first = page.job
     assert page.look().job is first
-    page.act("pause")
+    page.press("Pause")
     assert page.look().job is first
 
 
@@ -203,28 +204,28 @@ def test_every_control_says_what_it_does(visit):
     assert silent == ["dataset"]  # its label and the pictures above it say it all
 
 
-# --- Train, Play, Step, Reset ------------------------------------------------------------------------
+# --- Train, Pause, Step, Reset -----------------------------------------------------------------------
 
 
 def test_pause_stops_and_play_goes_on_to_the_result_of_train(visit, go_on):
-    page = visit(**{**SMALL, "epochs": "30"}).act("pause")
+    page = visit(**{**SMALL, "epochs": "30"}).press("Pause")
     assert page.rested.status == Status.PAUSED
     stopped = page.job.epoch
     assert stopped < 30
     go_on()
     assert page.look().job.epoch == stopped
-    page.act("play")
+    page.press("Play")
     assert page.rested.status == Status.DONE
     expected = qhn.train(page.job.config)
     np.testing.assert_array_equal(page.job.state.best_angles, expected.best_angles)
 
 
 def test_step_is_one_epoch(visit, go_on):
-    page = visit(**{**SMALL, "epochs": "50"}).act("pause")
+    page = visit(**{**SMALL, "epochs": "50"}).press("Pause")
     epoch = page.rested.epoch
     go_on()
     for more in (1, 2):
-        page.act("step")
+        page.look().press("Step")
         assert page.rested.status == Status.PAUSED
         assert page.job.epoch == epoch + more
 
@@ -232,7 +233,7 @@ def test_step_is_one_epoch(visit, go_on):
 def test_reset_goes_to_the_initial_angles_with_the_controls_as_they_stand(visit):
     page = visit(**SMALL)
     first = page.rested
-    page.set(regularization=25.0).act("reset")
+    page.set(regularization=25.0).press("Reset")
     assert page.job is not first
     assert (page.rested.status, page.job.epoch) == (Status.PAUSED, 0)
     assert page.job.config == first.config.model_copy(update={"regularization": 25.0})
@@ -240,57 +241,48 @@ def test_reset_goes_to_the_initial_angles_with_the_controls_as_they_stand(visit)
     assert first.status == Status.DONE
 
 
-def test_after_reset_and_step_play_goes_on_from_there(visit):
+def test_after_reset_and_a_step_play_goes_on_from_epoch_1(visit, go_on):
     page = visit(**SMALL)
-    first = page.rested
-    page.act("reset").act("step")
-    again = page.rested
-    assert (again.status, again.epoch) == (Status.PAUSED, 1)
-    page.act("play")
-    assert page.job is again, "not the finished run of the same settings"
-    assert page.rested.status == Status.DONE
-    np.testing.assert_array_equal(page.job.state.angles, first.state.angles)
-
-
-def test_a_press_is_taken_once(visit, go_on):
-    page = visit(**{**SMALL, "epochs": "50"}).act("pause")
-    epoch = page.rested.epoch
+    first = page.job
     go_on()
-    page.act("step")
-    page.service.wait(page.job.id, SECONDS)
-    page.look().look()
-    assert page.rested.epoch == epoch + 1
-
-
-def test_train_is_off_while_the_settings_are_those_of_the_run_on_show(visit):
-    page = visit(**SMALL)
     assert page.rested.status == Status.DONE
-    assert page.look().buttons()["Train"] is False
-    assert page.set(seed=3).buttons()["Train"] is True
-    assert page.set(seed=0).buttons()["Train"] is False
+    page.press("Reset")
+    assert (page.rested.epoch, page.job.status) == (0, Status.PAUSED)
+    page.press("Step")
+    assert (page.rested.epoch, page.job.status) == (1, Status.PAUSED)
+    again = page.job
+    page.press("Play")
+    assert page.job is again is not first
+    assert (page.rested.epoch, page.job.status) == (6, Status.DONE)
+    np.testing.assert_array_equal(again.state.best_angles, first.state.best_angles)
 
 
-def test_a_run_that_was_given_up_can_be_trained_again(visit, service, go_on):
-    page = visit(**SMALL)
-    service.cancel(page.job.id)
-    cancelled = page.job
-    assert page.look().buttons()["Train"] is True
-    go_on()
-    page.press("Train")
-    assert page.job is not cancelled
-    assert page.rested.status == Status.DONE
-
-
-def test_a_finished_run_that_is_asked_for_again_is_played_again(visit):
+def test_train_of_a_run_that_was_trained_before_asks_the_view_to_replay_it(visit):
     page = visit(**SMALL)
     first = page.rested
     assert page.view["replay"] == 0
     page.set(seed=3).press("Train")
-    assert page.rested.config.seed == 3
-    assert page.look().view["replay"] == 0, "a run that is trained now is no replay"
+    assert page.rested is not first
     page.set(seed=0).press("Train")
     assert page.job is first
-    assert page.view["replay"] == 1
+    assert page.view["replay"] == page.view["answered"] > 0
+
+
+def test_a_press_that_comes_too_late_does_nothing(visit):
+    page = visit(**SMALL)
+    first = page.rested
+    page.press("Pause")
+    assert page.job is first
+    assert first.status == Status.DONE
+
+
+def test_two_presses_that_come_at_once_are_both_obeyed(visit, go_on):
+    page = visit(**{**SMALL, "epochs": "50"})
+    page.memory.presses += [Press("pause", 1), Press("pin", 2)]
+    page.look()
+    assert page.view["answered"] == 2
+    assert page.rested.status == Status.PAUSED
+    assert f"pin={page.job.id}" in page.view["events_url"]
 
 
 def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
@@ -304,7 +296,7 @@ def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
 def test_a_click_of_one_visitor_stops_no_run_of_another(visit):
     one, other = visit(**SMALL, seed="1"), visit(**SMALL, seed="2")
     assert one.job is not other.job
-    one.act("pause")
+    one.press("Pause")
     assert other.rested.status == Status.DONE
 
 
@@ -331,16 +323,15 @@ def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained
     assert range_ in message
     advanced = page.at.sidebar.expander[0]
     assert [":red[" in c.value for c in advanced.caption] == [True]
-    assert page.buttons()["Train"] is False
-    assert page.view["can_reset"] is False
+    assert page.view["offers"]["train"] is page.view["offers"]["reset"] is False
     # the rest of the page still works
     assert page.job is running
     assert page.view["events_url"].startswith(f"/qhn/runs/{running.id}/events")
-    page.act("pause")
+    page.press("Pause")
     assert page.rested.status == Status.PAUSED
     page.set(objective="elbo", **{field: CHANGES[field][0]})
     assert len(page.at.error) == 0
-    assert page.buttons()["Train"] is True
+    assert page.view["offers"]["train"] is True
 
 
 def test_one_shot_is_enough_where_nothing_needs_two(visit):
@@ -359,7 +350,7 @@ def test_a_server_that_is_full_says_so_on_the_page(visit, service):
     assert "runs are under way" in page.text
     assert page.job.config.seed == 5
     stopped = visit(run=paused.id)
-    assert "runs are under way" in stopped.act("play").text
+    assert "runs are under way" in stopped.press("Play").text
     assert stopped.job.status == Status.PAUSED
     for job in taken:
         service.cancel(job.id)

@@ -1,9 +1,11 @@
 """What a visitor sees and does, from the first open to the end of a run."""
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from qhn_core.figures.landscape_page import landscape_html, view_data
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.objectives.terms import Objective
 from tests import SECONDS
+from tests.service.browserless import AppServer
 
 from .conftest import path_to
 
@@ -60,7 +63,7 @@ def test_change_the_strength_train_watch_and_find_the_numbers_of_the_command_lin
         handle = visitor.page.wait_for_function(more, arg=[objective, points[-1]])
         points.append(handle.json_value())
     visitor.wait_for_run(state="done")
-    expect(visitor.page.get_by_role("button", name="Step", exact=True)).to_be_disabled()
+    expect(visitor.page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
     assert len(points) > 3, "the curves jumped instead of growing"
     assert visitor.page.evaluate("([a, b]) => a === b", [objective, chart(visitor, "objective")])
 
@@ -109,21 +112,40 @@ def test_pause_look_at_the_uncertainty_step_and_play(visit):
     assert visitor.page.evaluate(shown, boundary) == "false,true,false", "new data keep the choice"
 
 
-def test_a_finished_run_is_played_again_and_reset_goes_back_to_its_start(visit):
-    visitor = visit(path_to("", **{**QUICK, "epochs": 60}, seed=5)).wait_for_run(state="done")
-    objective = chart(visitor, "objective")
-    whole = visitor.page.evaluate(COUNT_POINTS, objective)
+def test_play_of_a_finished_run_replays_its_curves_and_says_so(visit):
+    visitor = visit(path_to("", **QUICK)).wait_for_run(epoch=20, state="done")
+    run, objective = visitor.run_id, chart(visitor, "objective")
+    visitor.page.wait_for_function("(node) => node.data?.length > 0", arg=objective)
     visitor.press("Play")
-    visitor.page.locator(".qhn.live[data-replay]").wait_for()
-    assert "Replay of a finished run" in visitor.live.inner_text()
-    visitor.page.wait_for_function(
-        f"([node, whole]) => ({COUNT_POINTS})(node) < whole", arg=[objective, whole]
-    )
-    visitor.page.locator(".qhn.live:not([data-replay])").wait_for()
-    assert visitor.page.evaluate(COUNT_POINTS, objective) == whole
-    visitor.press("Reset").wait_for_run(epoch=0, state="paused")
-    visitor.press("Step").wait_for_run(epoch=1, state="paused")
-    visitor.press("Play").wait_for_run(state="done")
+    visitor.page.locator('.qhn.live[data-replay="moving"] .message').filter(has_text="replay").wait_for()
+    assert visitor.page.locator(".qhn.live .word").inner_text() == "replay"
+    fewer = f"(node) => {{ const n = node.data && ({COUNT_POINTS})(node); return n > 0 && n < 20; }}"
+    visitor.page.wait_for_function(fewer, arg=objective)
+    visitor.page.wait_for_function(f"(node) => ({COUNT_POINTS})(node) === 20", arg=objective)
+    visitor.page.locator('.qhn.live[data-replay=""]').wait_for()
+    assert (visitor.run_id, visitor.page.locator(".qhn.live .word").inner_text()) == (run, "done")
+
+
+def test_the_charts_are_drawn_below_a_base_path(visit, tmp_path, monkeypatch):
+    monkeypatch.setattr(AppServer, "healthy", lambda server: healthy_below(server, "/teach/qhn"))
+    server = AppServer(tmp_path, STREAMLIT_SERVER_BASE_URL_PATH="teach/qhn")
+    try:
+        visitor = visit("/_stcore/health")
+        visitor.server = f"http://127.0.0.1:{server.port}/teach/qhn"
+        visitor.go(path_to("", **QUICK)).wait_for_run(epoch=20)
+        visitor.page.wait_for_function("(node) => node.data?.length > 0", arg=chart(visitor, "objective"))
+        visitor.page.goto("about:blank")  # a page whose server ends complains
+    finally:
+        server.stop()
+
+
+def healthy_below(server, base):
+    """Whether a server answers below its base path."""
+    with contextlib.suppress(OSError):
+        url = f"http://127.0.0.1:{server.port}{base}/_stcore/health"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    return False
 
 
 # --- links -------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ def test_on_a_phone_the_sidebar_is_closed_at_first_and_nothing_is_cut_off(visit)
     visitor.page.reload()
     visitor.wait_for_run().wait_for_rest()
     visitor.page.get_by_test_id("stExpandSidebarButton").wait_for()
-    train = visitor.page.get_by_role("button", name="Train", exact=True)
-    train.click(trial=True)  # fails where something lies on the button
+    reset = visitor.page.get_by_role("button", name="Reset", exact=True)
+    reset.click(trial=True)  # fails where something lies on the button
     widest = """() => Math.max(...[document.documentElement, document.querySelector("[data-testid=stMain]")]
         .map((node) => node.scrollWidth))"""
     assert visitor.page.evaluate(widest) <= 391

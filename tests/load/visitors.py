@@ -56,7 +56,7 @@ async def watch(server, seed, streams, pages):
         counting = [count_updates(server, first.events_path, WATCH_SECONDS) for _ in range(streams + pages)]
         rates = await asyncio.gather(*counting)
         share = (server.cpu_seconds() - cpu) / (time.perf_counter() - began)
-        await first.act("pause")
+        await first.click("Pause")
     return statistics.median(rates), share
 
 
@@ -79,7 +79,7 @@ async def stream_of(server, session, figures):
 
 async def act(session, rng):
     """Do one thing that a student does, chosen at random."""
-    what = rng.choice(["train", "train", "train", "pause", "resume", "step", "reset", "preset", "seed"])
+    what = rng.choice(["train", "train", "train", "pause", "play", "step", "reset", "preset", "seed"])
     if what == "train":
         await session.choose("Regularisation λ", rng.choice(STRENGTHS))
         await session.click("Train")
@@ -89,7 +89,7 @@ async def act(session, rng):
     elif what == "preset":
         await session.click(rng.choice(["Recommended", "As printed", "Exact"]))
     else:
-        await session.act("play" if what == "resume" else what)
+        await session.click(what.capitalize())
 
 
 async def student(server, number, until, figures):

@@ -17,9 +17,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.state.session_state import STREAMLIT_INTERNAL_KEY_PREFIX
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -118,8 +118,10 @@ class Session:
         self.problems = []
         """Exceptions and error boxes that the page has shown."""
         self.events_path = None
-        self.live_id = None
-        """The id of the live view, which sends presses of its buttons."""
+        self._live = ""
+        """Id of the live view."""
+        self._serial = 0
+        """Of its last button that was pressed."""
         self.begun = 0
         """Runs of the whole page that have begun."""
         self.at_rest = False
@@ -158,17 +160,16 @@ class Session:
             raise ConnectionError(f"the server hung up: {self.lost}")
 
     async def click(self, label):
-        """Press a button; False where it is not there or disabled."""
+        """Press a button; False where it is not there or disabled. The live view's always are."""
+        if label in ("Train", "Play", "Pause", "Step", "Reset"):
+            self._serial += 1
+            await self.rerun(trigger=(self._live, [{"action": label.lower(), "serial": self._serial}]))
+            return True
         button = self.widgets.get(label)
         if button is None or button.disabled:
             return False
         await self.rerun(trigger=button.id)
         return True
-
-    async def act(self, action):
-        """Press a button of the live view: "play", "pause", "step" or "reset"."""
-        payload = json.dumps([{"event": "action", "value": action}])
-        await self.rerun(trigger=(_make_trigger_id(self.live_id, "events"), payload))
 
     async def set_number(self, label, value):
         field = "int_value" if isinstance(value, int) else "double_value"
@@ -199,7 +200,10 @@ class Session:
             else:
                 setattr(widget, field, value)
         if isinstance(trigger, tuple):
-            state.widget_states.widgets.add(id=trigger[0], json_trigger_value=trigger[1])
+            view, presses = trigger
+            payload = json.dumps([{"event": "presses", "value": presses}])
+            events_of_view = f"{STREAMLIT_INTERNAL_KEY_PREFIX}_{view}__events"
+            state.widget_states.widgets.add(id=events_of_view, json_trigger_value=payload)
         elif trigger:
             state.widget_states.widgets.add(id=trigger, trigger_value=True)
         await self._socket.send(message.SerializeToString())
@@ -246,7 +250,7 @@ class Session:
             self.problems.append(drawn.body)
         elif kind == "bidi_component" and drawn.component_name == "qhn_live_run":
             data = json.loads(drawn.json or drawn.mixed.json)
-            self.events_path, self.live_id = data["events_url"], drawn.id
+            self.events_path, self._live = data["events_url"], drawn.id
         elif hasattr(drawn, "label") and hasattr(drawn, "id"):
             self.widgets[drawn.label] = drawn
 

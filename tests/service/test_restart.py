@@ -103,7 +103,7 @@ def test_the_killed_app_shows_the_run_again_and_resume_ends_it_as_if_nothing_had
                 if first is None:
                     first = status
                     if resume:
-                        await session.act("play")
+                        assert await session.click("Play")
                 last = status
                 if event == "end" or epoch >= until_epoch:
                     break
