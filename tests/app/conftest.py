@@ -63,6 +63,10 @@ class Page:
         [found] = [b for b in self.at.button if b.label == label]
         return found
 
+    def buttons(self):
+        """{label: whether it can be pressed} of Streamlit's own buttons."""
+        return {b.label: not b.disabled for b in self.at.button}
+
     @property
     def memory(self):
         """What the pages remember of this visitor."""
