@@ -53,7 +53,7 @@ class Page:
         return self
 
     def press(self, label):
-        if label in LIVE_BUTTONS:
+        if label in LIVE_BUTTONS and not any(b.label == label for b in self.at.button):
             self.memory.presses.append(Press(label.lower(), self.memory.answered + 1))
         else:
             self.button(label).click()
