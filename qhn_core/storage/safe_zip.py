@@ -90,7 +90,8 @@ def read_members(
             entries = _named(archive.infolist(), repacked)
             names = [name for name, _ in entries]
             if sorted(names) != sorted(allowed):
-                found = ", ".join(name[:60] for name in names[: len(allowed) + 1])
+                full = [entry.orig_filename for _, entry in entries]
+                found = ", ".join(name[:60] for name in full[: len(allowed) + 1])
                 raise ValueError(
                     f"{where}: found members {found!r}; allowed: {', '.join(allowed)}, once each"
                 )
