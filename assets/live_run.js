@@ -1,3 +1,8 @@
+import {
+  PLOT_CONFIG, element, setText, setAttribute, loadPlotly, adoptPlotlyStyles, watchTheme, applyTheme, unpack,
+  assignProperties, segmented, watchSize, frameLoop, mount,
+} from "./plots.js";
+
 const CHARTS = [
   ["objective", "Objective and its parts"],
   ["gradient", "Gradient magnitude and learning rate"],
@@ -5,22 +10,57 @@ const CHARTS = [
   ["histogram", "Sampled bitstrings"],
 ];
 const FINAL_STATES = new Set(["done", "diverged", "failed", "cancelled"]);
+const MOVING_STATES = new Set(["queued", "running"]);
+const ICONS = {
+  play: "M7 4.5v15l12-7.5z",
+  pause: "M6 5h4v14H6zM14 5h4v14h-4z",
+  step: "M5 5v14l9-7zM16 5h3v14h-3z",
+  reset: "M12 5V2L7.5 6.5 12 11V8a4.8 4.8 0 1 1-4.8 4.8H4.5A7.5 7.5 0 1 0 12 5z",
+};
+const REPLAY_EPOCHS_PER_SECOND = 40;
+const REPLAYED = ["objective", "gradient"];
+const REPLAY_WORDS = "Replay of a finished run: the curves move again; numbers, boundary and bitstrings show its end.";
 const BOUNDARY_VIEWS = [["0", "mean"], ["1", "uncertainty"], ["2", "most probable"]];
 const BOUNDARY_GUIDANCE = [null, "how far its sampled networks disagree.", "the one network with the largest q."];
 const FRAME_BUDGET_MS = 28;
 const MAX_RETRIES = 6;
 const views = new WeakMap();
 
+function control(icon, label, onPress, title = "") {
+  const button = element("button", { class: `control ${icon}`, type: "button", title });
+  button.append(element("span", { class: "icon", "aria-hidden": "true" }), element("span", { class: "label" }));
+  button.addEventListener("click", onPress);
+  showControl(button, icon, label);
+  return button;
+}
+
+function showControl(button, icon, label) {
+  if (button.dataset.icon !== icon) {
+    button.dataset.icon = icon;
+    button.firstElementChild.innerHTML = `<svg viewBox="0 0 24 24" width="18" height="18" fill="currentColor"><path d="${ICONS[icon]}"/></svg>`;
+  }
+  setText(button.lastElementChild, label);
+}
+
 function createLiveRun(parent) {
   const host = parent.host ?? parent;
   let Plotly = null, sizes = null, boundaryView = 0, draws = 0, destroyed = false;
   let url, source = null, retries = 0, retryTimer = 0;
   let status = null, statusDirty = false, run = null, shades = null, shadesDirty = false;
-  let tellPage = () => {}, told = false, drawnFor = null;  // the state that the page's buttons were drawn for
+  let act = () => {}, canReset = false, replay = null, replayAsked = 0, replayDue = false;
 
   const dot = element("i", { class: "dot", "aria-hidden": "true" });
   const word = element("span", { class: "word", "aria-live": "polite" });
-  const epoch = element("span", { class: "epoch" });
+  const epoch = element("b", { class: "count", "data-count": "" });
+  const epochs = element("span", { class: "epoch" });
+  const buttons = {
+    play: control("play", "Play", play),
+    step: control("step", "Step", () => act("step"), "One epoch"),
+    reset: control("reset", "Reset", () => act("reset"),
+      "Back to epoch 0 with the settings as they stand; the same seed keeps its initial angles"),
+  };
+  const transport = element("div", { class: "transport", role: "group", "aria-label": "The run on show" },
+    ...Object.values(buttons), element("span", { class: "counter" }, epoch, epochs));
   const note = element("span", { class: "note", text: "reconnecting", hidden: "" });
   const numbers = element("dl", { class: "numbers" });
   const config = element("span", { class: "config" });
@@ -28,7 +68,7 @@ function createLiveRun(parent) {
   const fill = element("i");
   const bar = element("div", { class: "bar", role: "progressbar", "aria-label": "Epochs", "aria-valuemin": 0 }, fill);
   const head = element("header", { class: "head" },
-    element("div", { class: "line" }, element("div", { class: "state" }, dot, word, epoch, note), numbers),
+    element("div", { class: "line" }, transport, element("div", { class: "state" }, dot, word, note), numbers),
     element("p", { class: "about" }, config, message), bar);
   const placeholder = element("p", { class: "placeholder" });
   const circuit = element("div", { class: "circuit", role: "img", "aria-label": "Circuit, gates shaded by gradient magnitude", hidden: "" });
@@ -63,8 +103,10 @@ function createLiveRun(parent) {
     if (statusDirty) showStatus();
     if (shadesDirty) showShades();
     if (!Plotly) return false;
+    if (replayDue && status && charts.objective.data) startReplay();
+    if (replay && !replay.paused) showReplay();
     const dirty = Object.values(charts).filter((chart) => chart.dirty).sort((a, b) => a.drawnAt - b.drawnAt);
-    if (!dirty.length) return false;
+    if (!dirty.length) return Boolean(replay && !replay.paused);
     const start = performance.now();
     for (const chart of dirty) {
       chart.dirty = false;
@@ -77,7 +119,56 @@ function createLiveRun(parent) {
       if (chart.drawnAt - start > FRAME_BUDGET_MS) break;
     }
     root.setAttribute("data-draws", ++draws);
-    return dirty.some((chart) => chart.dirty);
+    return Boolean(replay && !replay.paused) || dirty.some((chart) => chart.dirty);
+  }
+
+  // The button does what its label says at that moment: the label follows the run, not the page.
+  function play() {
+    if (replay) {
+      replay.paused = !replay.paused;
+      replay.from = performance.now() - (1000 * replay.epoch) / REPLAY_EPOCHS_PER_SECOND;
+      showStatus();
+      request();
+    } else if (status?.state === "done" || status?.state === "diverged") {
+      replayDue = true;
+      request();
+    } else {
+      act(MOVING_STATES.has(status?.state) ? "pause" : "play");
+    }
+  }
+
+  // A finished run is played again from its history, which the curves hold.
+  function startReplay() {
+    replayDue = false;
+    const whole = REPLAYED.map((name) => charts[name].data.map(({ x, y }) => ({ x, y })));
+    replay = { from: performance.now(), epoch: 0, paused: false, whole };
+    showStatus();
+  }
+
+  function showReplay() {
+    const now = Math.floor(((performance.now() - replay.from) / 1000) * REPLAY_EPOCHS_PER_SECOND);
+    if (now >= (status?.epoch ?? 0)) return endReplay();
+    if (now === replay.epoch) return;
+    replay.epoch = now;
+    drawReplay((x) => x <= now);
+    showStatus();
+  }
+
+  function drawReplay(shown) {
+    REPLAYED.forEach((name, place) => {
+      replay.whole[place].forEach(({ x, y }, index) => {
+        const until = x ? x.findLastIndex(shown) + 1 : 0;
+        Object.assign(charts[name].data[index], { x: x?.slice(0, until), y: y?.slice(0, until) });
+      });
+      markDirty(charts[name]);
+    });
+  }
+
+  function endReplay() {
+    if (!replay) return;
+    drawReplay(() => true);
+    replay = null;
+    showStatus();
   }
 
   // A line of one point is no line: after the first epoch there is a dot.
@@ -117,6 +208,7 @@ function createLiveRun(parent) {
   }
 
   function onSnapshot(snapshot) {
+    replay = null;
     const another = run !== (snapshot.run ?? null);
     run = snapshot.run ?? null;
     for (const [name, figure] of Object.entries(snapshot.figures ?? {})) {
@@ -131,6 +223,7 @@ function createLiveRun(parent) {
   }
 
   function onDelta(delta) {
+    endReplay();
     for (const [name, columns] of Object.entries(delta.extend ?? {})) {
       const chart = charts[name];
       if (!chart?.data || !columns) continue;
@@ -160,36 +253,40 @@ function createLiveRun(parent) {
 
   function setStatus(next) {
     if (!next) return;
-    if (next.state !== status?.state) told = false;
     status = next;
-    compareWithPage();
     statusDirty = true;
     setAttribute(root, "data-state", status.state);
     setAttribute(root, "data-epoch", status.epoch ?? 0);
     request();
   }
 
-  // The page may be drawn before the run changes and come here after it, so both ends ask; once a state,
-  // since a page that is ahead of the stream needs no telling.
-  function compareWithPage() {
-    if (!status || told || status.state === drawnFor) return;
-    told = true;
-    tellPage(status.state);
-  }
-
   function showStatus() {
     statusDirty = false;
-    setText(word, status.state);
-    setText(epoch, status.epochs ? `epoch ${status.epoch ?? 0} / ${status.epochs}` : "");
+    const words = replay ? REPLAY_WORDS : status.message, at = replay?.epoch ?? status.epoch ?? 0;
+    setText(word, replay ? "replay" : status.state);
+    setText(epoch, at);
+    setText(epochs, status.epochs ? `/ ${status.epochs}` : "");
     setText(config, status.config ?? "");
-    setText(message, status.message ?? "");
-    message.hidden = !status.message;
-    const share = status.epochs ? Math.min(1, (status.epoch ?? 0) / status.epochs) : 0;
+    setText(message, words ?? "");
+    message.hidden = !words;
+    const share = status.epochs ? Math.min(1, at / status.epochs) : 0;
     fill.style.transform = `scaleX(${share})`;
     setAttribute(bar, "aria-valuemax", status.epochs ?? 0);
-    setAttribute(bar, "aria-valuenow", status.epoch ?? 0);
+    setAttribute(bar, "aria-valuenow", at);
+    root.toggleAttribute("data-replay", Boolean(replay));
+    showButtons();
     showGuidance();
     showNumbers(status.numbers ?? []);
+  }
+
+  function showButtons() {
+    const { state } = status, moving = replay ? !replay.paused : MOVING_STATES.has(state);
+    const over = FINAL_STATES.has(state), replayable = state === "done" || state === "diverged";
+    showControl(buttons.play, moving ? "pause" : "play", moving ? "Pause" : "Play");
+    buttons.play.disabled = over && !replayable;
+    buttons.play.title = over && replayable ? "Play the finished run again, from its history" : "";
+    buttons.step.disabled = over || moving;
+    buttons.reset.disabled = !canReset;
   }
 
   function showGuidance() {
@@ -328,11 +425,14 @@ function createLiveRun(parent) {
           setPlaceholder(`The charts cannot be shown: ${error.message}.`);
         });
       }
-      drawnFor = data.status ?? null;
-      tellPage = (state) => setTriggerValue?.("status", state);
+      act = (name) => setTriggerValue?.("action", name);
+      canReset = Boolean(data.can_reset);
       const next = data.events_url ?? null;
       if (next !== url) connect(next);
-      compareWithPage();
+      if ((data.replay ?? 0) > replayAsked) replayDue = true;
+      replayAsked = data.replay ?? 0;
+      if (status) showButtons();
+      request();
     },
     destroy() {
       destroyed = true;

@@ -1,6 +1,8 @@
-const OBJECTIVE_COLORS = { mle: "#6B7280", elbo: "#0F9D8A", selbo: "#B5399B" };
+// What every live view uses: the document, the theme, Plotly, and the life of a Streamlit component.
 
-const PLOT_CONFIG = {
+export const OBJECTIVE_COLORS = { mle: "#6B7280", elbo: "#0F9D8A", selbo: "#B5399B" };
+
+export const PLOT_CONFIG = {
   responsive: true,
   displaylogo: false,
   displayModeBar: "hover",
@@ -13,7 +15,7 @@ const PLOT_CONFIG = {
   ],
 };
 
-function element(tag, properties = {}, ...children) {
+export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
@@ -25,16 +27,16 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
-function setText(node, text) {
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-function setAttribute(node, name, value) {
+export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
 // One script per document, however many components ask for it.
-function loadPlotly(url) {
+export function loadPlotly(url) {
   const loads = (window.__qhnPlotly ??= new Map());
   if (!loads.has(url)) {
     loads.set(url, new Promise((resolve, reject) => {
@@ -52,7 +54,7 @@ function loadPlotly(url) {
 }
 
 // Plotly writes its rules into document.head, which a shadow root does not see.
-function adoptPlotlyStyles(root) {
+export function adoptPlotlyStyles(root) {
   if (!(root instanceof ShadowRoot) || root.__qhnPlotlyStyles) return;
   const source = document.getElementById("plotly.js-style-global")?.sheet;
   if (!source) return;
@@ -98,7 +100,7 @@ function readTheme(host) {
 }
 
 // Streamlit changes the theme by changing classes above the host; an app outside Streamlit, on <html> or <body>.
-function watchTheme(host, changed) {
+export function watchTheme(host, changed) {
   let theme = readTheme(host);
   const check = () => {
     const now = readTheme(host);
@@ -120,7 +122,7 @@ function watchTheme(host, changed) {
 }
 
 // In place: Plotly keeps the zoom in the very object that it was given.
-function applyTheme(layout, theme) {
+export function applyTheme(layout, theme) {
   const font = { family: theme.font, color: theme.text };
   layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
   layout.font = { size: 12, ...layout.font, ...font };
@@ -162,13 +164,13 @@ function decodeBytes(base64) {
   return bytes;
 }
 
-function decodeFloat64(base64) {
+export function decodeFloat64(base64) {
   const bytes = decodeBytes(base64);
   return new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8);
 }
 
 // plotly.py packs NumPy arrays as {dtype, bdata, shape}, our deltas with a scale; plain arrays can be extended.
-function unpack(value) {
+export function unpack(value) {
   if (Array.isArray(value)) return value.some((item) => item && typeof item === "object") ? value.map(unpack) : value;
   if (!value || typeof value !== "object") return value;
   if (typeof value.bdata === "string" && value.dtype) {
@@ -186,7 +188,7 @@ function unpack(value) {
 }
 
 // Restyle without Plotly: nested objects and dotted names are merged, everything else is replaced.
-function assignProperties(target, properties) {
+export function assignProperties(target, properties) {
   for (const [name, value] of Object.entries(properties)) {
     const path = name.split(".");
     const last = path.pop();
@@ -196,7 +198,7 @@ function assignProperties(target, properties) {
   }
 }
 
-function segmented(label, options, chosen, onChange) {
+export function segmented(label, options, chosen, onChange) {
   const group = element("div", { class: "segmented", role: "radiogroup", "aria-label": label });
   const choose = (button, focus) => {
     for (const other of group.children) {
@@ -223,7 +225,7 @@ function segmented(label, options, chosen, onChange) {
 }
 
 // Plotly's own `responsive` only hears the window; the sidebar changes the width too.
-function watchSize(charts, Plotly) {
+export function watchSize(charts, Plotly) {
   const sizes = new WeakMap();
   const observer = new ResizeObserver((entries) => {
     for (const { target, contentRect } of entries) {
@@ -240,7 +242,7 @@ function watchSize(charts, Plotly) {
 }
 
 // Frames: many messages, one redraw. Runs `work` at the next animation frame, once.
-function frameLoop(work) {
+export function frameLoop(work) {
   let handle = 0;
   const request = () => {
     handle ||= requestAnimationFrame(() => {
@@ -253,7 +255,7 @@ function frameLoop(work) {
 }
 
 // Streamlit may call the cleanup of an overtaken call while a newer one is alive: only the newest may destroy.
-function mount(views, component, create) {
+export function mount(views, component, create) {
   const { parentElement } = component;
   let view = views.get(parentElement);
   if (!view) views.set(parentElement, (view = create(parentElement)));

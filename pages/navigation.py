@@ -1,10 +1,10 @@
-"""The pages, on top of every view."""
+"""The list of pages, at the top of each."""
 
 import streamlit as st
 
 from qhn_core.assets import ASSETS
 
-st.set_page_config(page_title="Quantum HyperNetworks", layout="wide", initial_sidebar_state="expanded")
+st.set_page_config(page_title="Quantum HyperNetworks", layout="wide", initial_sidebar_state="auto")
 st.html(ASSETS / "shell.css")
 
 page = st.navigation(

@@ -6,7 +6,9 @@ import streamlit as st
 from pages.parts.charts import chart, numbers
 from pages.parts.paper_compute import chosen_results, show_progress
 from pages.parts.paper_extensions import beyond_paper
-from pages.parts.session import start
+from pages.parts.session import follow, start
+from pages.parts.text import plain
+from pages.parts.visitor import visitor
 from pages.sidebar.state import set_controls_from
 from qhn_core.config import RunConfig
 from qhn_core.figures.style import Figure
@@ -37,13 +39,13 @@ FIGURES = ("2", "3", "4", "5", "6")
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def results_of(n_seeds: int | None, when: float) -> PaperResults:
-    """The results with so many seeds that were computed here, or those that come with this repository."""
+    """Load the results with this many seeds that were computed here; None: those of this repository."""
     return load_results() if n_seeds is None else load_results(results_folder(n_seeds))
 
 
 @st.cache_data(show_spinner=False)
 def findings(_results: PaperResults, made: str) -> tuple[list[str], list[str], list[str], pd.DataFrame]:
-    """What was found, in sentences, and every convention's table; some seconds to make."""
+    """Return the findings in sentences, and a table of every convention; takes some seconds."""
     return (
         ordering_sentences(_results),
         scale_sentences(_results),
@@ -53,11 +55,9 @@ def findings(_results: PaperResults, made: str) -> tuple[list[str], list[str], l
 
 
 def switches() -> tuple[Conventions, str]:
-    """One switch for each convention that the paper leaves open, and which table; all in the URL."""
+    """Draw a switch for each convention that the paper leaves open, and one for the table."""
 
-    def switch(
-        label: str, options: tuple[str, ...], key: str, first: str, text: str, **more: object
-    ) -> str:
+    def switch(label: str, options: tuple[str, ...], key: str, first: str, text: str) -> str:
         return st.segmented_control(
             label, options, default=first, required=True, key=key, bind="query-params", help=text
         )
@@ -85,14 +85,14 @@ def switches() -> tuple[Conventions, str]:
 
 
 def with_spread(mean: float, std: float) -> str:
-    """A mean and a standard deviation as text, or a dash."""
+    """Write a mean and a standard deviation, or a dash where there is none."""
     if pd.isna(mean):
         return "–"
     return f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ± {std:.3f}"
 
 
 def tables(results: PaperResults, conventions: Conventions, number: str) -> None:
-    """Ours beside published, and the differences from MLE paired by seed."""
+    """Show our numbers beside the published ones, and the differences from MLE paired by seed."""
     score, title = SCORES[number]
     rows = table(results, conventions, score).reset_index()
     sides = st.container(horizontal=True, gap="medium")
@@ -129,7 +129,7 @@ def tables(results: PaperResults, conventions: Conventions, number: str) -> None
 def figure_of(
     number: str, results: PaperResults, conventions: Conventions, dataset: str, method: str
 ) -> Figure:
-    """One of the paper's figures, redrawn from ours."""
+    """Redraw one of the paper's figures from our results."""
     if number == "2":
         return figure_2(results, dataset)
     if number == "3":
@@ -138,14 +138,14 @@ def figure_of(
 
 
 def open_run(config: RunConfig, page: str) -> None:
-    """Show a run of the study on another page; it is trained first where the store does not have it."""
+    """Show a run of the study on another page; train it first where the store does not have it."""
     if start(config):
         set_controls_from(config)
-        st.session_state.leave_for = page
+        visitor().leave_for = page
 
 
 def figures(results: PaperResults, conventions: Conventions) -> None:
-    """Figures 2 to 6, with a way to the run or the slice."""
+    """Show one of the Figures 2 to 6, and buttons that open its run or its slice."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.segmented_control(
             "Figure", FIGURES, default="4", required=True, key="figure", bind="query-params"
@@ -181,7 +181,7 @@ def figures(results: PaperResults, conventions: Conventions) -> None:
 
 
 def what_was_found(results: PaperResults, conventions: Conventions, score: str) -> None:
-    """Sentences made of the numbers, and the numbers."""
+    """Show the findings in sentences, and the numbers behind them."""
     orders, scale, regularizer, every = findings(results, str(results.provenance.made))
     with st.expander("Under which convention does the published ordering appear?", expanded=True):
         st.markdown("\n".join(f"- {line}" for line in [*orders, *scale]))
@@ -195,18 +195,19 @@ def what_was_found(results: PaperResults, conventions: Conventions, score: str) 
 
 
 def how_made(results: PaperResults) -> None:
-    """The command, its date and what it cost; how to compute it all again."""
+    """Show the command that made the results, its date and its cost."""
     about = results.provenance
     versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
-    st.markdown("**Made by this command**, which computes it all again (stopped, it goes on where it was)")
+    st.markdown(
+        "**Made by this command**, which computes it all again; if stopped, it continues at the next call"
+    )
     st.code(about.command, language="bash")
-    st.caption(f"{about.made:%Y-%m-%d %H:%M} UTC; {versions}")
+    st.caption(f"{about.made:%Y-%m-%d %H:%M} UTC; {plain(versions)}")
     lines = cost_lines(about.cost, len(results.configs))
     st.dataframe(pd.DataFrame(lines, columns=["cost", "ours", "published"]), hide_index=True)
 
 
-if page := st.session_state.pop("leave_for", None):
-    st.switch_page(page, query_params={"run": st.session_state.job})
+follow()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     st.caption(
         "Section IV of “Variational Inference for Quantum HyperNetworks”, under every convention that the "
@@ -218,7 +219,7 @@ show_progress()
 try:
     results = results_of(*chosen)
 except ValueError as error:
-    st.error(str(error))
+    st.error(plain(error))
     st.stop()
 conventions, number = switches()
 tables(results, conventions, number)

@@ -1,15 +1,17 @@
-"""Runs: what was trained here, to open again, compare, name, take home and bring along."""
+"""Runs: what was trained here, to open again, compare, name, download and import."""
 
 import streamlit as st
 
-from pages.parts.session import session_id, show
+from pages.parts.session import show
+from pages.parts.text import plain
+from pages.parts.visitor import visitor
 from pages.sidebar.state import set_controls_from
 from qhn_core.jobs.service import default_service
 from qhn_core.live.messages import MOST_PINS
 from qhn_core.storage.run_zip import export_zip, import_zip
 from qhn_core.storage.runs import RunInfo, RunStore
 
-# The long one is the last: a narrow window cuts that, and no number.
+# The long column is the last: a narrow window cuts it off, and no number.
 COLUMNS = {
     "when": st.column_config.DatetimeColumn("Started", format="distance", width=125),
     "status": st.column_config.TextColumn("Status", width=85),
@@ -26,7 +28,7 @@ COLUMNS = {
 
 
 def table_rows(runs: list[RunInfo]) -> list[dict[str, object]]:
-    """The table's rows: what is told of each run."""
+    """Return the rows of the table, one for each run."""
     return [
         {
             "when": run.created,
@@ -42,10 +44,10 @@ def table_rows(runs: list[RunInfo]) -> list[dict[str, object]]:
 
 
 def open_run(run_id: str, beside: list[str]) -> None:
-    """Show a run on the Train page, with the controls as they were for it, and others pinned beside it."""
+    """Show a run on the Train page, set the controls to its settings, and pin other runs beside it."""
     job = default_service().get(run_id)
     if job is None:
-        st.error("This run can't be read any more.")
+        st.error("This run can no longer be read.")
         return
     show(job)
     set_controls_from(job.config)
@@ -55,7 +57,7 @@ def open_run(run_id: str, beside: list[str]) -> None:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def zipped(_store: RunStore, run_id: str, updated: str) -> bytes | None:
-    """A run as a zip; `updated` makes a newer checkpoint another entry of the cache."""
+    """Return a run as a zip; `updated` makes a newer checkpoint another entry of the cache."""
     run = _store.load(run_id)
     if run is None or run.state is None:
         return None
@@ -64,7 +66,7 @@ def zipped(_store: RunStore, run_id: str, updated: str) -> bytes | None:
 
 @st.dialog("Delete")
 def confirm_delete(store: RunStore, chosen: list[RunInfo]) -> None:
-    """Ask once before runs are gone."""
+    """Ask before runs are deleted."""
     st.write(f"Delete {len(chosen)} run{'s' if len(chosen) > 1 else ''}? This can't be undone.")
     if st.button("Delete", type="primary"):
         for run in chosen:
@@ -74,7 +76,7 @@ def confirm_delete(store: RunStore, chosen: list[RunInfo]) -> None:
 
 
 def actions(store: RunStore, chosen: list[RunInfo]) -> None:
-    """What can be done with the selected runs."""
+    """Draw the buttons for the selected runs, and act on a press."""
     one = chosen[0] if len(chosen) == 1 else None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if st.button("Open", type="primary", disabled=one is None) and one:
@@ -104,15 +106,15 @@ def actions(store: RunStore, chosen: list[RunInfo]) -> None:
             try:
                 store.rename(one.id, name)
             except ValueError as error:
-                st.error(str(error))
+                st.error(plain(error))
             else:
                 st.rerun()
 
 
 def import_run(store: RunStore) -> None:
-    """Take in a zip that was downloaded here or on another machine."""
+    """Import a zip that was downloaded here or from another machine."""
     upload = st.file_uploader("Import a run", type="zip", key="import")
-    if upload is None or st.session_state.get("imported") == upload.file_id:
+    if upload is None or visitor().imported == upload.file_id:
         return
     try:
         most = default_service().limits.max_run_mb * 10**6
@@ -120,17 +122,16 @@ def import_run(store: RunStore) -> None:
         default_service().check_opening(run.config)
         run_id = store.add(run)
     except ValueError as error:
-        st.error(f"{upload.name} was not imported. {error}")
+        st.error(f"{plain(upload.name)} was not imported. {plain(error)}")
     else:
-        st.session_state.imported = upload.file_id
-        st.toast(f"Imported as {run_id}")
+        visitor().imported = upload.file_id
+        st.toast(f"Imported as {plain(run_id)}")
         st.rerun()
 
 
 store = default_service().store
-session_id()
 if store is None:
-    st.warning(default_service().store_problem or "Runs are not saved.")
+    st.warning(plain(default_service().store_problem) or "Runs are not saved.")
     st.stop()
 text = st.text_input("Filter", placeholder="words of the configuration or the name, such as: moons elbo")
 runs = [

@@ -20,10 +20,24 @@ FlatDatasetName = Literal["gaussian", "moons", "rings"]
 """Data with two coordinates, which can be drawn."""
 DatasetName = Literal["gaussian", "moons", "rings", "digits"]
 SimulatorName = Literal["auto", "numba", "qsim", "cirq", "qsim-cuda", "qsim-custatevec"]
-Objective = Literal["mle", "elbo", "selbo"]
+EntanglerName = Literal["brickwork", "none"]
+ObjectiveName = Literal["mle", "elbo", "selbo"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0), AfterValidator(abs)]  # -0.0 is 0.0, and hashes like it
+Share = Annotated[float, Field(ge=0, lt=1), AfterValidator(abs)]
 Count = Annotated[int, Field(ge=1)]
+NEWER_FIELDS = (
+    "annealing",
+    "initial_angles",
+    "optimizer",
+    "beta_1",
+    "beta_2",
+    "perturbation",
+    "damping",
+    "plateau",
+    "entangler",
+)
+"""Fields that came after the first stored runs."""
 Gate = tuple[Annotated[int, Field(ge=0)], Literal[0, 1], Annotated[int, Field(ge=0)]]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -63,7 +77,10 @@ class RunConfig(_Config):
     )
     n_hidden: Count = Field(3, description="hidden neurons; 3 gives 14 qubits")
     n_layers: Count = Field(1, description="layers L of the ansatz, eq. (8)")
-    objective: Objective = Field("selbo", description="what is maximised: eq. (11), (18) or (22)")
+    entangler: EntanglerName = Field(
+        "brickwork", description="CX gates of each layer: eq. (8), or none, which gives independent bits"
+    )
+    objective: ObjectiveName = Field("selbo", description="what is maximised: eq. (11), (18) or (22)")
     regularization: NonNegative = Field(1.0, description="λ, the weight of KL or MMD²")
     bandwidth: Positive | None = Field(
         None, description="h of the RBF kernel, eq. (20); default: n_qubits / 4"
@@ -75,9 +92,19 @@ class RunConfig(_Config):
     gradient: Literal["chain-rule", "algorithm-1"] = Field(
         "chain-rule", description="the true gradient, or Algorithm 1 as printed"
     )
-    epochs: Count = Field(200, description="steps of gradient ascent")
+    optimizer: Literal["gradient-ascent", "adam", "spsa", "natural-gradient", "rotosolve"] = Field(
+        "gradient-ascent", description="how a run steps uphill; see training/optimizers.py"
+    )
+    beta_1: Share = Field(0.9, description="Adam: how much of the mean gradient an epoch keeps")
+    beta_2: Share = Field(0.999, description="Adam: how much of the mean squared gradient an epoch keeps")
+    perturbation: Positive = Field(0.1, description="SPSA: shift of all angles, radians")
+    damping: Positive = Field(0.01, description="natural gradient: added to the Fisher information")
+    epochs: Count = Field(200, description="steps of the optimiser")
     learning_rate: Positive = Field(1.0, description="η, the first learning rate")
     patience: Count = Field(3, description="epochs without improvement before η decays")
+    plateau: Literal["best-so-far", "previous-epoch", "none"] = Field(
+        "best-so-far", description="what an epoch must improve on, or η decays; none: η never decays"
+    )
     min_delta: NonNegative = Field(1e-4, description="least gain that counts as an improvement")
     decay_factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="factor of the decay of η")
     n_seeds: Count = Field(1, description="independent initialisations")
@@ -109,10 +136,9 @@ class RunConfig(_Config):
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out newer fields at their default, so that older runs keep their hash."""
         fields: dict[str, Any] = handler(self)
-        if self.initial_angles is None:
-            fields.pop("initial_angles", None)
-        if self.annealing == "constant":
-            fields.pop("annealing", None)
+        for name in NEWER_FIELDS:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                fields.pop(name, None)
         return fields
 
     @model_validator(mode="after")
@@ -120,6 +146,16 @@ class RunConfig(_Config):
         if self.objective == "selbo" and self.shots is not None and self.shots < 2:
             raise ValueError(
                 f"shots={self.shots}: the MMD² estimator, eq. (21), needs at least 2 shots (or exact)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fisher_information_is_known(self) -> Self:
+        if self.optimizer == "natural-gradient" and not self.has_closed_form:
+            raise ValueError(
+                f"optimizer='natural-gradient': n_layers={self.n_layers}, simulator={self.simulator!r}; "
+                "only closed forms have the Fisher information (allowed: 1 <= n_layers <= 2, or "
+                "entangler='none'; not on cirq)"
             )
         return self
 
@@ -150,8 +186,11 @@ class RunConfig(_Config):
 
     @property
     def has_closed_form(self) -> bool:
-        """Whether circuits are computed without 2**n numbers: with 1 or 2 layers, except on Cirq."""
-        return self.n_layers <= 2 and self.simulator != "cirq"
+        """Whether circuits are computed without 2**n numbers: with 1 or 2 layers, or without CX gates.
+
+        On Cirq, which is the reference, no circuit is.
+        """
+        return (self.n_layers <= 2 or self.entangler == "none") and self.simulator != "cirq"
 
     def in_words(self) -> str:
         """Describe this run in one line.
@@ -169,9 +208,11 @@ class RunConfig(_Config):
                 self.gradient,
                 "exact" if self.shots is None else f"{self.shots} shots",
                 "summed likelihood" if self.likelihood == "sum" else "mean likelihood",
-                f"L={self.n_layers}",
+                f"L={self.n_layers}" + (" without CX" if self.entangler == "none" else ""),
                 f"{self.n_qubits} qubits",
                 f"{self.n_seeds} seed{'s' if self.n_seeds > 1 else ''}",
+                *([self.optimizer] if self.optimizer != "gradient-ascent" else []),
+                *([f"plateau {self.plateau}"] if self.plateau != "best-so-far" else []),
                 *(["from given angles"] if self.initial_angles else []),
             ]
         )

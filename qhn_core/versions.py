@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 
 from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.processes import WorkerLostError
 from qhn_core.jobs.workers import Workers
 from tests import SECONDS
 
@@ -51,8 +52,10 @@ class ManualClock(Clock):
 class Task:
     """A task that a worker has: it is in flight until it is finished or lost."""
 
-    def __init__(self, function, arguments):
+    def __init__(self, function, arguments, clock):
         self.future = Future()
+        self.future.set_running_or_notify_cancel()
+        self.clock, self.started = clock, clock.now()
         self.function, self.arguments = function, arguments
         self.config = arguments[0]
 
@@ -61,7 +64,8 @@ class Task:
         return self.arguments[2]
 
     def finish(self):
-        self.future.set_result(self.function(*self.arguments))
+        state, rows, _ = self.function(*self.arguments)
+        self.future.set_result((state, rows, self.clock.now() - self.started))
 
     def fail(self, error):
         self.future.set_exception(error)
@@ -74,14 +78,15 @@ class Task:
 class Pool(Executor):
     """What a service takes for its worker processes."""
 
-    def __init__(self):
+    def __init__(self, clock):
+        self.clock = clock
         self.tasks = deque()
         self.broken = False
 
     def submit(self, function, *arguments):
         if self.broken:
             raise BrokenProcessPool("a worker died")
-        self.tasks.append(Task(function, arguments))
+        self.tasks.append(Task(function, arguments, self.clock))
         return self.tasks[-1].future
 
     def shutdown(self, wait=True, *, cancel_futures=False):
@@ -97,13 +102,23 @@ class ManualExecutor:
         self.pools = []
         self.ran = []
         """The config of each task that was worked off, in order."""
+        self.interrupted = deque()
+        """Tasks whose workers are being ended; the service does not know yet that they are."""
 
     def make(self):
-        self.pools.append(Pool())
+        self.pools.append(Pool(self.clock))
         return self.pools[-1]
 
     def workers(self, count=1):
-        return Workers(self.make, count)
+        return Workers(self.make, count, interrupt=self.interrupt)
+
+    def interrupt(self, pool, future):
+        """End the worker that has a task; its end is noticed with the next work."""
+        task = next((task for task in pool.tasks if task.future is future), None)
+        if task is not None:
+            pool.tasks.remove(task)
+            self.interrupted.append(task)
+        return task is not None
 
     @property
     def tasks(self):
@@ -119,11 +134,18 @@ class ManualExecutor:
     def work(self):
         """Run the next task; False where the service wants nothing done."""
         self.clock.settle()
+        self.end_interrupted()
         if not self.tasks:
             return False
         self.work_one()
         self.clock.settle()
         return True
+
+    def end_interrupted(self):
+        """The ends of the interrupted workers are noticed."""
+        while self.interrupted:
+            self.interrupted.popleft().fail(WorkerLostError("a worker died"))
+            self.clock.settle()
 
     def work_one(self):
         """Run the next task that was handed out already."""

@@ -1,4 +1,4 @@
-"""Finished figures and tables of numbers, drawn alike on every page."""
+"""Figures and tables of numbers, drawn in the same way on every page."""
 
 import pandas as pd
 import streamlit as st
@@ -10,16 +10,16 @@ CHART_CONFIG = {
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
     "toImageButtonOptions": {"format": "svg", "filename": "quantum-hypernetwork"},
 }
-"""As of the live views: few buttons, beside the legend and not on it."""
+"""The same few buttons as on the live views."""
 
 
 def chart(figure: Figure, key: str) -> None:
-    """A finished figure, as wide as there is room."""
+    """Draw a figure over the full width."""
     st.plotly_chart(figure, width="stretch", key=key, config=CHART_CONFIG)
 
 
 def numbers(table: pd.DataFrame) -> None:
-    """A table whose numbers have four figures."""
+    """Draw a table whose numbers have four significant digits."""
     st.dataframe(
         table,
         hide_index=True,

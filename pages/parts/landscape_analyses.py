@@ -1,11 +1,13 @@
-"""What can be looked at below a landscape: a point, the training's way, shots, roughness, barriers."""
+"""The analyses below a landscape: a point, the training path, shots, roughness, barriers."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.parts.charts import chart, numbers
-from pages.parts.session import start
+from pages.parts.session import follow, start
+from pages.parts.text import plain
+from pages.parts.visitor import visitor
 from pages.sidebar.state import set_controls, set_controls_from
 from qhn_core.bits import Float
 from qhn_core.config import RunConfig
@@ -19,18 +21,17 @@ from qhn_core.objectives.terms import KINDS, Objective
 
 GRID = 11
 """Points along a side where gradients are computed: two circuits an angle and point."""
-ANALYSES = ("point", "path", "shots", "roughness", "barriers")
 
 
-@st.cache_data(max_entries=8, show_spinner="Following the training")
+@st.cache_data(max_entries=8, show_spinner="Training again for the path")
 def path_of(_scan: LandscapeScan, key: str, config: RunConfig) -> TrainingPath:
-    """The way of the training on the plane of the scan with that key."""
+    """Return the training path on the plane of the scan with that key."""
     return training_path(_scan, config)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def field_of(_scan: LandscapeScan, key: str) -> GradientField:
-    """Gradients of both rules on the plane."""
+    """Return the gradients of both rules on the plane."""
     words = "Gradients on the plane"
     bar = st.progress(0.0, words)
     field = gradient_field(_scan, GRID, lambda done, total: bar.progress(done / total, words))
@@ -40,7 +41,7 @@ def field_of(_scan: LandscapeScan, key: str) -> GradientField:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def shots_of(_scan: LandscapeScan, key: str, shots: int, repeats: int, seed: int) -> SampledScan:
-    """The plane as it is measured."""
+    """Return the plane as measured with shots."""
     words = "Measuring the plane"
     bar = st.progress(0.0, words)
     sampled = sample_landscape(
@@ -52,12 +53,12 @@ def shots_of(_scan: LandscapeScan, key: str, shots: int, repeats: int, seed: int
 
 @st.cache_data(max_entries=8, show_spinner="Training to the three optima")
 def barriers_of(config: RunConfig, seed: int) -> pd.DataFrame:
-    """Barriers between MLE*, ELBO* and SELBO*."""
+    """Return the barriers between MLE*, ELBO* and SELBO*."""
     return barriers(config, seed)
 
 
 def look_at(look: str, scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
-    """Draw one of ANALYSES. config: of the run; shown: with the λ and h that the controls show."""
+    """Draw one analysis. config: of the run; shown: with the λ and h that the controls show."""
     drawers = {
         "point": _point,
         "path": _path,
@@ -70,7 +71,7 @@ def look_at(look: str, scan: LandscapeScan, config: RunConfig, shown: RunConfig)
 
 def _point(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     """The decision boundary and the bitstrings at the point that was clicked, or at the centre."""
-    x, y = st.session_state.get("point", (0.0, 0.0))
+    x, y = visitor().point or (0.0, 0.0)
     angles = scan.plane.at(x, y)
     left, right = st.columns([3, 1], vertical_alignment="center")
     place = f"({x / np.pi:.2f}π, {y / np.pi:.2f}π)".replace("-0.00", "0.00").replace("-", "−")
@@ -83,8 +84,7 @@ def _point(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
         args=(config, angles),
         width="stretch",
     )
-    if st.session_state.pop("train_from_here", False):
-        st.switch_page("train.py", query_params={"run": st.session_state.job})
+    follow()
     names = ("boundary", "histogram")
     for column, name, figure in zip(st.columns(2), names, point_figures(config, angles), strict=True):
         figure["layout"]["height"] = 320
@@ -97,7 +97,7 @@ def _train_from(config: RunConfig, angles: Float) -> None:
     there = config.model_copy(update={"initial_angles": tuple(angles.ravel().tolist())})
     if start(there):
         set_controls_from(there)
-        st.session_state.train_from_here = True
+        visitor().leave_for = "train.py"
 
 
 def _path(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
@@ -105,16 +105,16 @@ def _path(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     table = path.table(Objective.of(shown, config.objective))
     farthest = table["distance"].max()
     st.markdown(
-        "**The way of the training.** A picture of it on a plane is a shadow: the run was up to "
-        f"{farthest:.1f} radians away from this plane, and the objective there is another."
+        "**The training path.** The plane shows only its projection: the run was up to "
+        f"{farthest:.1f} radians away from this plane, where the objective has other values."
     )
     chart(path_figure(table, config.objective), "path_chart")
 
 
 def _shots(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
     shots, repeats, seed, objective = st.columns([1, 1, 1, 2])
-    n_shots = shots.number_input("Shots N", 2, 10_000, config.shots or 100, help="Of each circuit.")
-    n_repeats = repeats.number_input("Repeats R", 2, 100, 10, help="Of each measurement.")
+    n_shots = shots.number_input("Shots N", 2, 10_000, config.shots or 100, help="Shots for each circuit.")
+    n_repeats = repeats.number_input("Repeats R", 2, 100, 10, help="How often each point is measured.")
     chosen_seed = seed.number_input("Seed of shots", 0, 10**6, 0)
     chosen = objective.segmented_control(
         "Objective",
@@ -134,7 +134,7 @@ def _shots(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
         st.markdown("**Both gradient rules on this plane**, in nats per radian, over the same grid")
         numbers(rules_table(field_of(scan, scan.key), sampled, own))
     except ValueError as error:
-        st.error(str(error))
+        st.error(plain(error))
 
 
 def _roughness(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
@@ -154,6 +154,6 @@ def _barriers(scan: LandscapeScan, config: RunConfig, shown: RunConfig) -> None:
 
 
 def choose_point(point: dict[str, float]) -> None:
-    """Look at the point that was clicked."""
-    st.session_state.point = (point["x"], point["y"])
+    """Show the point that was clicked."""
+    visitor().point = (point["x"], point["y"])
     set_controls({"look": "point"})

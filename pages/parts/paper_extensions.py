@@ -18,7 +18,7 @@ WHAT = {
 def found_in(
     _results: PaperResults, made: str, part: str, network: str, score: str
 ) -> tuple[str, pd.DataFrame]:
-    """A part's finding in words and in numbers; `made` tells results apart."""
+    """Return a part's finding in words and in numbers; `made` tells results apart."""
     return (
         beyond_sentence(_results, part, network, score),
         beyond_contrasts(_results, part, network, score),
@@ -26,7 +26,7 @@ def found_in(
 
 
 def beyond_paper(results: PaperResults, network: str, score: str) -> None:
-    """One part at a time: what was found, a figure, and the numbers. Nothing where no part was run."""
+    """Show one part: the finding, a figure and the numbers; nothing if no part was run."""
     parts = parts_run(results)
     if not parts:
         return

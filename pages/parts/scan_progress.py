@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from pages.parts.text import plain
+from pages.parts.visitor import visitor
 from qhn_core.bits import Float
 from qhn_core.config import LandscapeConfig, RunConfig
 from qhn_core.jobs.service import default_service
@@ -14,12 +16,12 @@ from qhn_core.landscape.scanner import scan_in_stages
 from qhn_core.storage.scans import scan_with_store
 
 SECONDS_AT_ONCE = 0.4
-"""So long a page waits for more of a scan before it draws what there is."""
+"""Time that a page waits for more of a scan before it draws what there is."""
 
 
 @dataclass
 class Scanning:
-    """The scan that this visitor looks at."""
+    """The scan on show: how far it is, and how to go on."""
 
     key: str
     stages: Generator[LandscapeScan, None, None]
@@ -28,7 +30,7 @@ class Scanning:
     problem: str = ""
 
     def advance(self) -> None:
-        """Scan for a moment, at least one step."""
+        """Scan for SECONDS_AT_ONCE, at least one step."""
         until = time.monotonic() + SECONDS_AT_ONCE
         for scan in self.stages:
             self.scan = scan
@@ -36,22 +38,22 @@ class Scanning:
                 break
 
     def stop(self) -> None:
-        """No further step; what is done is saved by the generator's end."""
+        """Stop scanning; the generator saves what is done when it ends."""
         self.stages.close()
         self.stopped = True
 
 
 def shown_scan(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed: int) -> Scanning:
-    """The scan of this plane, half a second further where it is not complete or stopped.
+    """Return the scan of this plane, and continue it for SECONDS_AT_ONCE unless it is complete or stopped.
 
-    Raises ValueError where there is no such plane.
+    Raises ValueError where the config has no such plane.
     """
     key = scan_key(config, landscape_config, center, seed)
-    now = st.session_state.get("scanning")
+    now = visitor().scanning
     if now is None or now.key != key:
         if now is not None:
             now.stages.close()
-            st.session_state.pop("point", None)  # of another plane
+            visitor().point = None  # it was on another plane
         now = Scanning(key, scan_in_stages(config, landscape_config, center, seed))
         store = default_service().store
         if store is not None:
@@ -61,26 +63,27 @@ def shown_scan(config: RunConfig, landscape_config: LandscapeConfig, center: Flo
             )
     if now.scan is None or not (now.scan.complete or now.stopped):
         now.advance()
-    st.session_state.scanning = now
+    visitor().scanning = now
     return now
 
 
 def scan_again() -> None:
-    """Forget a stopped scan, so that the next run of the page goes on from what is stored of it."""
-    st.session_state.pop("scanning", None)
+    """Forget a stopped scan, so that the next run of the page continues from the stored part."""
+    visitor().scanning = None
 
 
 def progress_of(now: Scanning) -> None:
-    """How far the scan is, and the button that stops it or goes on."""
+    """Show how far the scan is, and a button that stops it or continues it."""
     if now.problem:
-        st.caption(f":material/warning: {now.problem}")
+        st.caption(f":material/warning: {plain(now.problem)}")
     if now.scan.complete:
         return
     done, total = int(now.scan.done.sum()), now.scan.done.size
     bar, button = st.columns([5, 1], vertical_alignment="center")
     state = "stopped at" if now.stopped else "scanning:"
     bar.progress(
-        done / total, f"{state} {done} of {total} points; the rest is drawn as its nearest neighbour"
+        done / total,
+        f"{state} {done} of {total} points; the others show the value of the nearest scanned point",
     )
     if now.stopped:
         button.button("Go on", on_click=scan_again, key="scan_on")

@@ -1,10 +1,11 @@
-"""The run that this visitor looks at: kept in the session, and in the URL for a reload."""
+"""The run on show, which the address keeps for a reload, and the runs pinned beside it."""
 
-import secrets
 from collections.abc import Callable
 
 import streamlit as st
 
+from pages.parts.text import plain
+from pages.parts.visitor import visitor
 from qhn_core.config import RunConfig
 from qhn_core.jobs.job import Job
 from qhn_core.jobs.limits import ServerFullError
@@ -12,21 +13,19 @@ from qhn_core.jobs.service import default_service
 from qhn_core.live.messages import MOST_PINS
 
 
-def session_id() -> str:
-    """Who this visitor is to the job service."""
-    if "session" not in st.session_state:
-        st.session_state.session = secrets.token_hex(8)
-    return str(st.session_state.session)
+def address() -> str:
+    """Return this visitor's address, as far as Streamlit knows it; empty on this machine."""
+    return st.context.ip_address or ""
 
 
 def shown_job() -> Job | None:
-    """The run on show, or None. A run that the server does not know is forgotten, and noted as `lost`."""
-    job_id = st.session_state.get("job") or st.query_params.get("run")
+    """Return the run on show, or None; a run that the server does not know is noted as `lost`."""
+    job_id = visitor().job or st.query_params.get("run")
     job = default_service().get(job_id) if job_id else None
     if job is None:
-        st.session_state.pop("job", None)
+        visitor().job = None
         if job_id:
-            st.session_state.lost = job_id
+            visitor().lost = job_id
         st.query_params.pop("run", None)
         return None
     show(job)
@@ -35,27 +34,27 @@ def shown_job() -> Job | None:
 
 def show(job: Job) -> None:
     """Make `job` the run on show."""
-    st.session_state.pop("lost", None)
-    if st.session_state.get("job") != job.id:
-        st.session_state.initial_angles = job.config.initial_angles
-    st.session_state.job = job.id
+    visitor().lost = None
+    if visitor().job != job.id:
+        visitor().initial_angles = job.config.initial_angles
+    visitor().job = job.id
     if st.query_params.get("run") != job.id:
         st.query_params["run"] = job.id
 
 
 def attempt(action: Callable[[], Job]) -> Job | None:
-    """Do something with a run and show that run, or say on the page why it can't be had."""
+    """Do something that returns a run and show that run, or say on the page why it can't be done."""
     try:
         job = action()
     except (ValueError, ServerFullError) as error:
-        st.error(str(error))
+        st.error(plain(error))
         return None
     show(job)
     return job
 
 
 def refusal(config: RunConfig) -> str:
-    """Why this server can't train a config and what to change, or an empty string."""
+    """Return why this server can't train a config and what to change, or an empty string."""
     try:
         default_service().check(config)
     except ValueError as error:
@@ -64,23 +63,30 @@ def refusal(config: RunConfig) -> str:
 
 
 def start(config: RunConfig, paused: bool = False, reuse_finished: bool = True) -> Job | None:
-    """Submit a run and show it, or say on the page why it can't be had."""
+    """Submit a run and show it, or say on the page why it can't be trained."""
     service = default_service()
-    previous = st.session_state.get("job")
-    job = attempt(lambda: service.submit(config, paused, session_id(), reuse_finished))
+    previous = visitor().job
+    job = attempt(lambda: service.submit(config, paused, visitor().id, reuse_finished, address()))
     if job is not None and previous and previous != job.id:
-        service.leave(previous, session_id())
+        service.leave(previous, visitor().id)
     return job
 
 
 def pinned() -> list[str]:
-    """Ids of the runs that are drawn beside the one on show: kept in the URL."""
+    """Return the ids of the runs that are drawn beside the one on show: the address keeps them."""
     return [pin for pin in st.query_params.get("pins", "").split(",") if pin][:MOST_PINS]
 
 
 def pin(job_ids: list[str]) -> None:
-    """Draw these runs beside the one on show, at most MOST_PINS."""
+    """Draw these runs beside the one on show: at most MOST_PINS."""
     if job_ids:
         st.query_params["pins"] = ",".join(job_ids[:MOST_PINS])
     else:
         st.query_params.pop("pins", None)
+
+
+def follow() -> None:
+    """Switch to the page that a callback chose, with the run on show: a callback itself can't."""
+    if page := visitor().leave_for:
+        visitor().leave_for = None
+        st.switch_page(page, query_params={"run": visitor().job})

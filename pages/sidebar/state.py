@@ -1,54 +1,47 @@
-"""What the controls of the sidebar show at first, and what they are to show when they are drawn next."""
+"""The values of the sidebar's controls: at first, and for the next run of the page."""
 
 from typing import Any
 
-import streamlit as st
-
+from pages.parts.session import refusal
+from pages.parts.visitor import visitor
+from pages.sidebar.kinds import Slider
+from pages.sidebar.table import CONTROLS
 from qhn_core.config import RunConfig
 
-PAGE_DEFAULTS = {"n_seeds": 8}
-"""Where the page starts from something else than RunConfig: enough seeds for a band."""
+SMALLEST = {"n_hidden": 1, "n_seeds": 1, "epochs": 1}
+"""The fields that a server limits, at their least."""
 
 
 def default(field: str) -> Any:
-    """What a control shows at first."""
-    return PAGE_DEFAULTS.get(field, RunConfig.model_fields[field].default)
+    """Return the value of a control at first."""
+    return within_limits(field, CONTROLS[field].first)
 
 
-def add_stop(field: str, value: Any) -> None:
-    """Let the slider of `field` stand at a value between its stops; a value out of range is left out."""
-    stops = st.session_state.setdefault("stops", {"regularization": [], "bandwidth": []})
-    try:
-        RunConfig(**{field: float(value)})
-    except (TypeError, ValueError):
-        return
-    stops[field].append(float(value))
+def within_limits(field: str, value: Any) -> Any:
+    """Halve a value until this server takes it on, where the server limits that field."""
+    while field in SMALLEST and value > 1 and refusal(RunConfig(**{**SMALLEST, field: value})):
+        value //= 2
+    return value
 
 
-def is_stop(field: str, text: str | None) -> bool:
-    """Whether add_stop took the value."""
-    try:
-        return text is not None and float(text) in st.session_state.get("stops", {}).get(field, [])
-    except ValueError:
-        return False
+def add_stop(field: str, value: float | None) -> None:
+    """Let a slider stand at a value between its stops; leave out a value that is not in range."""
+    slider = CONTROLS[field]
+    if isinstance(slider, Slider) and value is not None:
+        slider.add_stop(value)
 
 
 def set_controls(values: dict[str, Any]) -> None:
-    """Let the controls stand so when the sidebar is drawn next: a control that is drawn can't be set."""
+    """Set widget values for the next rerun; Streamlit forbids it once a widget is drawn."""
     for field in ("regularization", "bandwidth"):
         add_stop(field, values.get(field))
-    st.session_state.setdefault("wanted", {}).update(values)  # two callbacks may come before one run
+    visitor().wanted.update(values)  # two callbacks may come before one run
 
 
 def set_controls_from(config: RunConfig) -> None:
-    """Set every control to what it was for a run."""
+    """Set every control to its value in a run's config."""
     exact = config.shots is None
     shots = default("shots") if exact else config.shots
-    drawn = config.model_dump(exclude={"dataset_noise", "dataset_scale", "simulator", "initial_angles"})
-    given = {"initial_angles": config.initial_angles}
-    set_controls({**drawn, **given, "bandwidth": config.h, "exact": exact, "shots": shots})
-
-
-def stops(field: str, options: list[float]) -> list[float]:
-    """Where the slider of `field` can stand."""
-    return sorted({*options, *st.session_state.get("stops", {}).get(field, [])})
+    drawn = {name: value for name, value in config.model_dump().items() if name in CONTROLS}
+    visitor().initial_angles = config.initial_angles
+    set_controls({**drawn, "bandwidth": config.h, "exact": exact, "shots": shots})

@@ -1,4 +1,4 @@
-"""Small pictures that the controls show."""
+"""Small pictures of the datasets above their control."""
 
 from math import isqrt
 from typing import get_args
@@ -12,12 +12,12 @@ from qhn_core.model.datasets import load_dataset
 
 SIDE = 100
 DIGITS = 10
-"""Images in a line."""
+"""Number of images in the line of digits."""
 
 
 @st.cache_data(show_spinner=False)
 def dataset_pictures() -> str:
-    """Training points of the datasets in the plane side by side, over a line of digits, as one SVG."""
+    """Return one SVG: training points of the datasets in the plane side by side, digits in a line below."""
     names = get_args(FlatDatasetName)
     panels = [_panel(name, (SIDE + 12) * i) for i, name in enumerate(names)]
     width = (SIDE + 12) * len(names) - 12

@@ -1,87 +1,78 @@
-"""The address of a page: what it asked for, and what of that could not be had."""
+"""The address of a page: the values it gives to controls, and a word where it asks in vain."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import streamlit as st
-from pydantic import ValidationError
 
-from pages.sidebar.state import add_stop, is_stop
-from qhn_core.config import RunConfig, explain
+from pages.parts.landscape_controls import VIEW
+from pages.parts.text import plain
+from pages.parts.visitor import visitor
+from pages.sidebar.kinds import Control
+from pages.sidebar.table import CONTROLS
 
-Offer = tuple[Any, ...]
-"""What a control can be set to: its least and its largest number, or all its words."""
-NOT_FIELDS = {
-    *("run", "pins", "embed", "embed_options"),
-    *("plane", "radius", "resolution", "plane_seed", "path", "arrows", "look"),
-}
-"""URL parameters that are no field of a run."""
+NO_CONTROLS = {"run", "pins", "embed", "embed_options"}
+"""Names in the address that belong to no control."""
 
 
-def read_link() -> None:
-    """Keep what the address asks for when the page is opened, and make room for it on the sliders."""
-    if "link" in st.session_state:
+def read_sidebar() -> None:
+    """Read the address for the controls of the sidebar; a name that no control has is a problem too."""
+    known = {*CONTROLS, *(control.field for control in VIEW), *NO_CONTROLS}
+    unknown = [f"{name}: there is no such setting" for name in st.query_params if name not in known]
+    read_address("sidebar", CONTROLS.values(), unknown)
+
+
+def read_address(place: str, controls: Iterable[Control], problems: Iterable[str] = ()) -> None:
+    """Bring the address of a page that was just opened into the form that Streamlit reads.
+
+    Streamlit drops numbers in a spelling that it does not know and fails at some others. So each value is
+    read here before its control is drawn; where the address has to change for that, the page starts again.
+
+    Args:
+        place: A name for this set of controls, which are read once in a visit.
+        controls: The controls that the address may set.
+        problems: What is wrong with the address besides.
+    """
+    if place in visitor().problems:
         return
-    st.session_state.link = {k: v for k, v in st.query_params.to_dict().items() if k not in NOT_FIELDS}
-    for field in ("regularization", "bandwidth"):
-        text = st.session_state.link.get(field)
-        add_stop(field, text)
-        if is_stop(field, text) and f"{float(text):g}" != text:
-            st.session_state[field] = float(text)  # Streamlit reads 25, not 25.0 or 2.5e1
-
-
-def check_link(chosen: dict[str, Any], offered: dict[str, Offer]) -> None:
-    """On the first run, compare what the address asked for with what the controls took from it."""
-    if "link_problems" not in st.session_state:
-        problems = [_problem(field, text, chosen, offered) for field, text in st.session_state.link.items()]
-        st.session_state.link_problems = [p for p in problems if p]
+    found, changes = list(problems), {}
+    for control in controls:
+        text = st.query_params.get(control.field)
+        if text is None:
+            continue
+        try:
+            value = control.read(text)
+        except ValueError as error:
+            found.append(str(error))
+            changes[control.field] = None
+        else:
+            visitor().asked[control.field] = value
+            if control.write(value) != text:
+                changes[control.field] = control.write(value)
+    visitor().problems[place] = found
+    if changes:
+        for name, spelled in changes.items():
+            if spelled is None:
+                del st.query_params[name]
+            else:
+                st.query_params[name] = spelled
+        st.rerun()
 
 
 def report_link() -> bool:
-    """Say what the address of this page asked for that it could not give; whether there was anything."""
-    problems = st.session_state.get("link_problems", [])
-    lost = st.session_state.get("lost")
+    """Say what the address asked of this page in vain; return whether there was anything."""
+    problems, lost = visitor().problems["sidebar"], visitor().lost
     if lost:
         st.warning(
-            f"This server does not have the run {lost}. Train makes a run of the controls as they stand."
+            f"This server does not have the run {plain(lost)}. Press Train to start a run with the "
+            "settings in the sidebar."
         )
     warn(problems)
     return bool(problems or lost)
 
 
 def warn(problems: Iterable[str]) -> None:
-    """Say what of a link is not on offer, where anything is not."""
-    if lines := "\n".join(f"- {p}" for p in problems):
-        st.warning(f"This link asks for what is not on offer:\n{lines}\n\nDefaults are used in its place.")
-
-
-def _problem(field: str, text: str, chosen: dict[str, Any], offered: dict[str, Offer]) -> str:
-    if field not in chosen:
-        return f"{field}: no such setting"
-    if taken(field, text):
-        return ""
-    try:
-        RunConfig(**{field: text} if field != "exact" else {})
-    except ValidationError as error:
-        return explain(error)
-    return not_offered(field, text, offered.get(field))
-
-
-def taken(field: str, text: str) -> bool:
-    """Whether a control shows what the address asked it for."""
-    value = st.session_state[field]
-    try:
-        return str(value).lower() == text.lower() or float(value) == float(text)
-    except (TypeError, ValueError):
-        return False
-
-
-def not_offered(field: str, text: str, offer: Offer | None) -> str:
-    """What a control can be set to, for who asked it for something else."""
-    if offer is None:
-        return f"{field}={text!r}: this page does not offer it"
-    if isinstance(offer[0], str):
-        words = ", ".join(map(repr, offer[:-1])) + f" or {offer[-1]!r}"
-    else:
-        words = f"{offer[0]:,} to {offer[1]:,}"
-    return f"{field}={text!r}: this page offers {words}"
+    """Name the problems of an address, where there are any."""
+    if lines := "\n".join(f"- {plain(problem)}" for problem in problems):
+        st.warning(
+            f"This link asks for settings that are not available:\n{lines}\n\nDefaults are used instead."
+        )

@@ -1,1 +1,1 @@
-"""The same work here and by each installed peer: `qhn bench`."""
+"""`qhn bench`: time the same work by this package and by each installed peer."""

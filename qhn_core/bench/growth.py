@@ -96,12 +96,12 @@ def exact_work(n_qubits: int, n_layers: int) -> Callable[[int], object]:
     """Return a call that computes ELBO and gradient of a seed as training does, on random likelihoods."""
     config = AnyQubits(qubits=n_qubits, n_layers=n_layers, objective="elbo", shots=None)
     scores = np.random.default_rng(0).uniform(-200, -50, 2**n_qubits)
-    problem = replace(score_table(RunConfig(n_hidden=1)), train_log_likelihood=scores)
+    table = replace(score_table(RunConfig(n_hidden=1)), train_log_likelihood=scores)
 
     def run(seed: int) -> object:
         angles = np.random.default_rng(seed).uniform(0, 2 * np.pi, (1, *config.angle_shape))
         (_, circuits), *_ = circuit_blocks(config, angles)
-        return circuit_objective(config, problem, circuits), exact_gradient(config, problem, circuits)
+        return circuit_objective(config, table, circuits), exact_gradient(config, table, circuits)
 
     return run
 

@@ -24,7 +24,7 @@ LEAST_QUBITS, LEAST_LAYERS = 14, 3
 LAYER_COLORS = dict(zip((1, 2, 3, 6), PIN_COLORS, strict=True))
 TITLES = {
     "qubits": "Exact ELBO and gradient, a seed, against qubits",
-    "layers": "The same against layers",
+    "layers": "Exact ELBO and gradient, a seed, against layers",
     "sampled": "An epoch of training from 100 shots, a seed, against qubits",
 }
 TICKS = {
@@ -36,7 +36,7 @@ TICKS = {
 
 @dataclass(frozen=True)
 class Line:
-    """Points that differ in one respect only, and those of them that an exponent is fitted to, if any."""
+    """Points that differ only in qubits or only in layers; an exponent is fitted to some, or to none."""
 
     name: str
     color: str

@@ -1,4 +1,4 @@
-"""The same work as a newcomer writes it, with cirq, qsimcirq and numpy."""
+"""The work of the race as a newcomer writes it, with cirq, qsimcirq and numpy."""
 
 from typing import Any
 

@@ -158,7 +158,7 @@ def installed(names: Sequence[str]) -> tuple[dict[str, Tool], list[str]]:
     missing = []
     for name in names:
         if name not in TOOLS:
-            raise ValueError(f"tools={name!r}: must be of {', '.join(map(repr, TOOLS))}")
+            raise ValueError(f"tools={name!r}: must be one of {', '.join(map(repr, TOOLS))}")
         try:
             tools[name] = TOOLS[name]()
         except MissingToolError as error:

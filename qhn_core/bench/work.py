@@ -38,7 +38,7 @@ class Inputs:
 
     @cached_property
     def elbo(self) -> RunConfig:
-        """The same circuits, exact ELBO and its true gradient."""
+        """The config of the same circuits for the exact ELBO and its true gradient."""
         changes = {"objective": "elbo", "shots": None, "gradient": "chain-rule"}
         return self.config.model_copy(update=changes)
 

@@ -4,26 +4,29 @@ import cirq
 import numpy as np
 import sympy
 
-from qhn_core.bits import Bits, Float, Index
+from qhn_core.bits import Bits, Complex, Float, Index
+from qhn_core.config import EntanglerName
 from qhn_core.kernels import states
 
 
-def cx_pairs(n_qubits: int, layer: int) -> list[tuple[int, int]]:
+def cx_pairs(n_qubits: int, layer: int, entangler: EntanglerName = "brickwork") -> list[tuple[int, int]]:
     """List (control, target) of the CX gates of layer `layer` (1-based); qubits are 0-based.
+
+    There are none where the entangler is "none".
 
     Eq. (8): m = 1 + (layer mod 2), step 2, m <= N - 1, with the paper's 1-based qubits.
 
     >>> cx_pairs(5, layer=1), cx_pairs(5, layer=2)
     ([(1, 2), (3, 4)], [(0, 1), (2, 3)])
     """
-    return [(m, m + 1) for m in range(layer % 2, n_qubits - 1, 2)]
+    return [] if entangler == "none" else [(m, m + 1) for m in range(layer % 2, n_qubits - 1, 2)]
 
 
-def brickwork_circuit(n_qubits: int, n_layers: int) -> cirq.Circuit:
+def brickwork_circuit(n_qubits: int, n_layers: int, entangler: EntanglerName = "brickwork") -> cirq.Circuit:
     """Build eq. (8) as a circuit with symbols `theta_{a}_{j}_{k}`, as the paper writes them.
 
     a = 0 for RY and 1 for RZ, qubit j and layer k count from 1. Resolve it with
-    `parameter_resolver`.
+    `parameter_resolver`. entangler: "none" leaves the CX gates out.
 
     >>> print(brickwork_circuit(2, 1).to_text_diagram(transpose=True).splitlines()[0].split())
     ['0', '1']
@@ -41,7 +44,8 @@ def brickwork_circuit(n_qubits: int, n_layers: int) -> cirq.Circuit:
                     rotation(sympy.Symbol(f"theta_{a}_{j + 1}_{k}"))(qubits[j]) for j in range(n_qubits)
                 )
             )
-        circuit.append(cirq.Moment(cirq.CX(qubits[c], qubits[t]) for c, t in cx_pairs(n_qubits, k)))
+        pairs = cx_pairs(n_qubits, k, entangler)
+        circuit.append(cirq.Moment(cirq.CX(qubits[c], qubits[t]) for c, t in pairs))
     return circuit
 
 
@@ -94,6 +98,34 @@ def entangle_bits(bits: Bits, layer: int) -> Bits:
     controls, targets = np.reshape(cx_pairs(bits.shape[1], layer), (-1, 2)).astype(int).T
     out = bits.copy()
     out[:, targets] ^= bits[:, controls]
+    return out
+
+
+def bit_amplitudes(angles: Float) -> Complex:
+    """Compute the amplitudes (B, n, 2) of 0 and 1 of each qubit, angles (B, L, 2, n), up to a global phase.
+
+    >>> abs(bit_amplitudes(np.full((1, 1, 2, 1), np.pi / 2))) ** 2
+    array([[[0.5, 0.5]]])
+    """
+    half = angles / 2
+    zero, one = np.cos(half[:, 0, 0]) + 0j, np.sin(half[:, 0, 0]) + 0j  # the RZ of layer 1 act on |0>
+    for layer in range(1, angles.shape[1]):
+        turn = np.exp(1j * half[:, layer, 1])
+        c, s = np.cos(half[:, layer, 0]), np.sin(half[:, layer, 0])
+        zero, one = zero * turn.conj(), one * turn
+        zero, one = c * zero - s * one, s * zero + c * one
+    return np.stack([zero, one], axis=-1)
+
+
+def product_of_qubits(factors: Complex) -> Complex:
+    """Multiply out amplitudes (B, n, 2) of the 0 and the 1 of each qubit: (B, 2**n), without CX gates.
+
+    >>> product_of_qubits(np.array([[[0.5j, 0.5], [1.0, 0.0]]]))
+    array([[0. +0.5j, 0. +0.j , 0.5+0.j , 0. +0.j ]])
+    """
+    out = np.ones((len(factors), 1), dtype=np.complex128)
+    for j in range(factors.shape[1]):
+        out = (out[:, :, None] * factors[:, j, None]).reshape(len(factors), -1)
     return out
 
 

@@ -30,12 +30,15 @@ class ClosedForm(Circuits):
         super().__init__(config, np.ascontiguousarray(angles))
         self.groups: Float = group_probabilities(self.angles)
         """Probabilities (S, groups, 4) before the last CX gates, see `kernels.groups`."""
-        self._starts = group_starts(self.n_layers, self.n_qubits)
+        self.starts: Index = group_starts(self.n_layers, self.n_qubits)
+        """The first qubit of each group, and at the end the number of qubits."""
+        self.first_control = self.n_layers % 2
+        """The first control of the last CX gates, which are on neighbours from there on."""
 
     @override
     def samples(self, draws: Draws) -> Index:
         return group_samples.group_samples(
-            self.groups, self._starts, self.n_layers, draws.keys, draws.epoch, draws.shots
+            self.groups, self.starts, self.first_control, draws.keys, draws.epoch, draws.shots
         )
 
     @override
@@ -46,7 +49,7 @@ class ClosedForm(Circuits):
 
     @override
     def means(self, tables: Float) -> Float:
-        return contraction.group_means(tables, self.groups, self._starts, self.n_layers)
+        return contraction.group_means(tables, self.groups, self.starts, self.first_control)
 
     @override
     def kl(self) -> Float:
@@ -58,11 +61,11 @@ class ClosedForm(Circuits):
 
     @override
     def mmd_squared(self) -> Float:
-        return correlators.chain_mmd(self.groups, self._starts, self.n_layers % 2, *self._weights())
+        return correlators.chain_mmd(self.groups, self.starts, self.first_control, *self._weights())
 
     def mmd_slopes(self) -> Float:
         """dMMD²/dq (S, groups, 4) by the groups' probabilities."""
-        return correlators.chain_mmd_slopes(self.groups, self._starts, self.n_layers % 2, *self._weights())
+        return correlators.chain_mmd_slopes(self.groups, self.starts, self.first_control, *self._weights())
 
     def _weights(self) -> tuple[float, float]:
         """(1+e)/2, (1-e)/(1+e): the weights of `divergences.correlator_weights`, a qubit and a Z."""
@@ -71,16 +74,20 @@ class ClosedForm(Circuits):
 
     def correlator_spectrum(self) -> Float:
         """`divergences.correlator_spectrum` (S, n + 1) of the circuits' distributions."""
-        return correlators.chain_spectra(self.groups, self._starts, self.n_layers % 2)
+        return correlators.chain_spectra(self.groups, self.starts, self.first_control)
 
     @override
     def gradient(self, scores: Float | None, objective: str) -> Float:
         slopes = np.zeros_like(self.groups)
         if scores is not None:
-            slopes += contraction.group_mean_slopes(scores, self.groups, self._starts, self.n_layers)
+            slopes += contraction.group_mean_slopes(scores, self.groups, self.starts, self.first_control)
         with np.errstate(over="ignore"):  # training reports an infinite slope as divergence
             slopes -= self.config.regularization * self._regularizer_slopes(objective)
-        return angle_slopes(self.angles, slopes)
+        return self.angle_slopes(slopes)
+
+    def angle_slopes(self, by_group: Float) -> Float:
+        """Slopes (S, L, 2, n) by the angles, given those by the groups' probabilities (S, groups, 4)."""
+        return angle_slopes(self.angles, by_group)
 
     def _regularizer_slopes(self, objective: str) -> Float:
         """d(regulariser)/dq (S, groups, 4) by the groups' probabilities, up to constants."""
@@ -88,33 +95,33 @@ class ClosedForm(Circuits):
             return np.zeros_like(self.groups)
         return self.kl_slopes() if objective == "elbo" else self.mmd_slopes()
 
+    def entangled(self, bits: Bits) -> Bits:
+        """Apply the last CX gates to bitstrings (B, n); twice undoes it."""
+        return entangle_bits(bits, self.n_layers)
 
-def most_probable_bits(angles: Float) -> Bits:
-    """Find the most probable bitstring (S, n) of each circuit, angles (S, L, 2, n), L = 1 or 2.
+    def most_probable_bits(self) -> Bits:
+        """Find the most probable bitstring (S, n) of each circuit.
 
-    >>> most_probable_bits(np.full((1, 1, 2, 3), 2.0))  # 1, 1, 1 before CX(1, 2)
-    array([[1, 1, 0]], dtype=uint8)
-    """
-    n_layers, n_qubits = angles.shape[1], angles.shape[3]
-    starts = group_starts(n_layers, n_qubits)
-    bits = np.zeros((len(angles), n_qubits), dtype=np.uint8)
-    for g, best in enumerate(group_probabilities(angles).argmax(axis=2).T):
-        width = starts[g + 1] - starts[g]
-        for place in range(width):
-            bits[:, starts[g] + place] = best >> (width - 1 - place) & 1
-    return entangle_bits(bits, n_layers)
+        >>> turned = np.full((1, 1, 2, 14), 2.0)  # all 1 before CX(1, 2), CX(3, 4), ...
+        >>> ClosedForm(RunConfig(), turned).most_probable_bits()
+        array([[1, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]], dtype=uint8)
+        """
+        bits = np.zeros((len(self.angles), self.n_qubits), dtype=np.uint8)
+        for g, best in enumerate(self.groups.argmax(axis=2).T):
+            width = self.starts[g + 1] - self.starts[g]
+            for place in range(width):
+                bits[:, self.starts[g] + place] = best >> (width - 1 - place) & 1
+        return self.entangled(bits)
 
+    def probability(self, bits: Bits) -> Float:
+        """Compute the exact q (B,) of bitstrings (B, n) of the first circuit.
 
-def product_probability(angles: Float, bits: Bits) -> Float:
-    """Compute the exact q (B,) of bitstrings (B, n) of one circuit, angles (L, 2, n), L = 1 or 2.
-
-    >>> turns = np.array([[[np.pi / 2, np.pi, np.pi / 3], [0, 0, 0]]])
-    >>> product_probability(turns, np.array([[1, 1, 1]], dtype=np.uint8)).round(4)
-    array([0.375])
-    """
-    before = entangle_bits(bits, len(angles))
-    groups = group_probabilities(angles[None])[0]
-    chain = group_samples.conditionals(groups, group_starts(len(angles), angles.shape[2]))
-    previous = np.concatenate([np.zeros((len(bits), 1), dtype=np.uint8), before[:, :-1]], axis=1)
-    ones = chain[np.arange(bits.shape[1]), previous]
-    return np.where(before == 1, ones, 1 - ones).prod(axis=1)
+        >>> certain = ClosedForm(RunConfig(), np.zeros((1, 1, 2, 14)))
+        >>> certain.probability(np.eye(2, 14, k=-1, dtype=np.uint8))  # 00000000000000, 10000000000000
+        array([1., 0.])
+        """
+        before = self.entangled(bits)
+        chain = group_samples.conditionals(self.groups[0], self.starts)
+        previous = np.concatenate([np.zeros((len(bits), 1), dtype=np.uint8), before[:, :-1]], axis=1)
+        ones = chain[np.arange(bits.shape[1]), previous]
+        return np.where(before == 1, ones, 1 - ones).prod(axis=1)

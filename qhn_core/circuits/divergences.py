@@ -45,6 +45,19 @@ def kernel_table(n_bits: int, bandwidth: float) -> Float:
     return np.power(kernel_at_one(bandwidth), np.arange(n_bits + 1, dtype=np.float64))
 
 
+def mean_kernel_to_uniform(n_bits: int, bandwidth: float) -> float:
+    """Compute the mean of the kernel (20) between any bitstring x and uniform y: ((1+e)/2)**n_bits.
+
+    It is the same for every x, since each bit of y agrees with that of x with probability 1/2. So it is
+    also the mean over two uniform bitstrings.
+
+    >>> by_distance = kernel_table(2, 1.0) @ [1 / 4, 2 / 4, 1 / 4]
+    >>> round(mean_kernel_to_uniform(2, 1.0), 4), round(float(by_distance), 4)
+    (0.4678, 0.4678)
+    """
+    return float(((1 + kernel_at_one(bandwidth)) / 2) ** n_bits)
+
+
 def correlator_weights(n_bits: int, bandwidth: float) -> Float:
     """Compute the weight of the squared Z-correlators of order 0 to n in MMD² to uniform: (n_bits + 1,).
 

@@ -34,7 +34,7 @@ class StateVector(Circuits):
 
     def _renamed(self, values: Float) -> Float:
         """Reorder numbers of basis states (2**n,) from after the last CX gates to before them, or back."""
-        return states.entangled_copy(values, self.n_layers, self.n_qubits)
+        return states.entangled_copy(values, self.n_layers % 2, self.n_qubits)
 
     @override
     def samples(self, draws: Draws) -> Index:

@@ -10,6 +10,7 @@ from typing import Any
 
 from qhn_core.bench import growth, growth_report
 from qhn_core.bench.race import TOOLS, Line, installed, race
+from qhn_core.cli.options import comma_list
 from qhn_core.cli.outputs import check_file
 from qhn_core.versions import __version__
 
@@ -26,22 +27,22 @@ def add_command(commands: Any) -> None:
     parser.set_defaults(run_command=run_bench)
     parser.add_argument(
         "--tools",
-        type=lambda text: text.split(","),
-        default=list(TOOLS),
+        type=comma_list,
+        default=tuple(TOOLS),
         metavar="A,B",
         help=f"tools to time (default: {','.join(TOOLS)})",
     )
     parser.add_argument(
         "--layers",
-        type=lambda text: [int(part) for part in text.split(",")],
+        type=lambda text: [int(part) for part in comma_list(text)],
         default=[1, 2, 3],
         metavar="L,L",
         help="numbers of layers (default: 1,2,3)",
     )
     parser.add_argument(
         "--works",
-        type=lambda text: text.split(","),
-        default=list(UNITS),
+        type=comma_list,
+        default=tuple(UNITS),
         metavar="A,B",
         help=f"works to time (default: {','.join(UNITS)})",
     )
@@ -63,7 +64,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
     if arguments.growth is not None:
         return _grow(arguments.growth, arguments.json)
     if unknown := [work for work in arguments.works if work not in UNITS]:
-        raise ValueError(f"works={unknown[0]!r}: must be of {', '.join(map(repr, UNITS))}")
+        raise ValueError(f"works={unknown[0]!r}: must be one of {', '.join(map(repr, UNITS))}")
     for name, value in (("layers", min(arguments.layers)), ("repeats", arguments.repeats)):
         if value < 1:
             raise ValueError(f"{name}={value}: must be a whole number, 1 or more")

@@ -1,4 +1,4 @@
-"""The `qhn` command: the functions, and so the numbers, of the dashboard and of notebooks."""
+"""The `qhn` command. It calls the functions that the dashboard and notebooks call, for the same numbers."""
 
 import argparse
 import io
@@ -9,16 +9,16 @@ from qhn_core.cli import (
     BAD_INPUT,
     FAILED,
     INTERRUPTED,
+    bench,
     dashboard,
     landscape,
+    reproduce,
     runs,
     simulators,
     study,
     sweep,
     train,
 )
-from qhn_core.cli.bench import add_command as add_bench
-from qhn_core.cli.reproduce import add_command as add_reproduce
 from qhn_core.config import explain
 from qhn_core.storage.database import StoreError
 
@@ -29,11 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="qhn", description="Train quantum hypernetworks and look at their loss landscapes."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (dashboard, train, sweep, runs, landscape, study):
+    for command in (dashboard, train, sweep, runs, landscape, study, reproduce, bench, simulators):
         command.add_command(commands)
-    add_reproduce(commands)
-    add_bench(commands)
-    simulators.add_command(commands)
     return parser
 
 
@@ -60,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _replace_what_can_not_be_shown() -> None:
-    """Let a terminal that has no λ in its encoding show a question mark instead of ending the command."""
+    """Show a question mark where a terminal's encoding has no λ, instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -15,19 +15,42 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_config_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
-    """Add an option for each field of a run; several: an option takes values separated by commas."""
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--scheduler` and `--workers`, for `choose_workers`."""
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="address of a Dask scheduler, tcp://host:8786"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="number of local processes (default: cores - 1)"
+    )
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """Split the values of an option at commas.
+
+    >>> comma_list("gaussian, moons")
+    ('gaussian', 'moons')
+    """
+    return tuple(part.strip() for part in text.split(","))
+
+
+def add_config_options(parser: argparse.ArgumentParser, several: bool = False, **defaults: str) -> None:
+    """Add an option for each field of a run.
+
+    several: an option takes values separated by commas. defaults: where the command has its own.
+    """
     for name, field in RunConfig.model_fields.items():
-        metavar = _metavar(field) + (",..." if several else "")
-        parser.add_argument("--" + name.replace("_", "-"), metavar=metavar, help=_help(name, field))
+        metavar = ("N|exact" if name == "shots" else _metavar(field)) + (",..." if several else "")
+        text = _help(field, defaults.get(name, field.default))
+        parser.add_argument("--" + name.replace("_", "-"), metavar=metavar, help=text)
 
 
-def add_plane_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each field of a plane."""
+def add_plane_options(parser: argparse.ArgumentParser, **defaults: str) -> None:
+    """Add an option for each field of a plane; defaults: where the command has its own."""
     for name, field in LandscapeConfig.model_fields.items():
         if name != "gates":
             option = "--plane-seed" if name == "seed" else "--" + name
-            text = field.description or ""
+            text = _help(field, defaults.get(name, field.default))
             parser.add_argument(option, dest=f"plane_{name}", metavar=_metavar(field), help=text)
 
 
@@ -45,7 +68,7 @@ def given_grid(arguments: argparse.Namespace, **defaults: str) -> dict[str, list
 
 
 def given_plane(arguments: argparse.Namespace, **defaults: str) -> LandscapeConfig:
-    """Make the plane of the options that were used, and of these defaults for the others."""
+    """Make the config of a plane from the options that were used, and from defaults for the others."""
     given = {name: getattr(arguments, f"plane_{name}", None) for name in LandscapeConfig.model_fields}
     return LandscapeConfig(
         **{**defaults, **{name: text for name, text in given.items() if text is not None}}
@@ -69,8 +92,7 @@ def _metavar(field: FieldInfo) -> str:
     return "N" if field.annotation in (int, int | None) else "X"
 
 
-def _help(name: str, field: FieldInfo) -> str:
+def _help(field: FieldInfo, default: object) -> str:
     text = (field.description or "").replace("%", "%%")
-    if name == "shots":
-        return f"{text}: a whole number, or 'exact' (default: {field.default})"
-    return text if field.default is None else f"{text} (default: {field.default})"
+    shown = round(default, 4) if isinstance(default, float) else default
+    return text if default is None else f"{text} (default: {shown})"

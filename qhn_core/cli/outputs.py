@@ -1,7 +1,11 @@
-"""Check files and folders to write before the work begins, not after an hour of it."""
+"""What a command writes: checks of files before the work begins, and a progress bar meanwhile."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from tqdm import tqdm
 
 
 def check_file(option: str, file: Path | None) -> None:
@@ -26,3 +30,15 @@ def check_folder(option: str, folder: Path | None) -> None:
         ) from error
     if not os.access(folder, os.W_OK):
         raise ValueError(f"{option}={str(folder)!r}: can't be written into, permission denied")
+
+
+@contextmanager
+def epoch_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar of epochs on standard error, moved by calls of (epochs done, epochs in all)."""
+    with tqdm(unit="epoch", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show

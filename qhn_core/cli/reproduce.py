@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from qhn_core.cli.outputs import check_folder
+from qhn_core.cli import FAILED
+from qhn_core.cli.options import add_worker_options, comma_list
+from qhn_core.cli.outputs import check_folder, epoch_bar
 from qhn_core.jobs.workers import choose_workers
 from qhn_core.paper.conventions import BEYOND, DATASETS, GRADIENTS, LIKELIHOODS, paper_base
 from qhn_core.paper.published import TABLES
@@ -34,10 +34,10 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--seed", metavar="N", help=f"seed of angles and samples (default: {base.seed})")
     for name, values in (("datasets", DATASETS), ("gradients", GRADIENTS), ("likelihoods", LIKELIHOODS)):
         text = f"{name} to run, separated by commas (default: {','.join(values)})"
-        parser.add_argument(f"--{name}", type=_list, default=values, metavar="A,B", help=text)
+        parser.add_argument(f"--{name}", type=comma_list, default=values, metavar="A,B", help=text)
     parser.add_argument(
         "--beyond",
-        type=_list,
+        type=comma_list,
         default=(),
         metavar="A,B",
         help=f"also vary what the paper does not: {','.join(BEYOND)}, or all",
@@ -47,25 +47,16 @@ def add_command(commands: Any) -> None:
         type=int,
         default=20,
         metavar="N",
-        help="number of initialisations beyond the paper (default: 20). Runs that cost ten times as much, "
-        "those with 10,000 shots and ELBO by algorithm-1 with 2 layers or more, have a quarter of it",
+        help="number of initialisations beyond the paper (default: 20); a quarter of it for runs that cost "
+        "ten times as much: with 10,000 shots, and ELBO by algorithm-1 with 2 layers or more",
     )
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="address of a Dask scheduler, tcp://host:8786"
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="number of local processes (default: cores - 1)"
-    )
+    add_worker_options(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write the results and report.html into this folder"
     )
     parser.add_argument(
         "--ship", type=Path, metavar="FOLDER", help="write the results alone into this folder"
     )
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(","))
 
 
 def run_reproduce(arguments: argparse.Namespace) -> int:
@@ -82,17 +73,12 @@ def run_reproduce(arguments: argparse.Namespace) -> int:
     check_folder("out", arguments.out)
     check_folder("ship", arguments.ship)
     workers = choose_workers(arguments.scheduler, arguments.workers)
-    with RunStore() as store, tqdm(unit="epoch", disable=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with RunStore() as store, epoch_bar() as show:
         try:
             results = run_study(study, workers, store, _command(), show)
         except FailedRunsError as error:
             print(f"qhn reproduce: {error}", file=sys.stderr)
-            return 1
+            return FAILED
     print(as_text(results))  # before it is written: a disk may be full
     for folder in (arguments.out, arguments.ship):
         if folder is not None:

@@ -27,7 +27,8 @@ def add_command(commands: Any) -> None:
 def run_runs(arguments: argparse.Namespace) -> int:
     """`qhn runs`: 0 = done, 2 = there is no such run."""
     if arguments.action != "list" and not arguments.run:
-        raise ValueError(f"qhn runs {arguments.action} needs the id of a run; `qhn runs` lists the ids")
+        what = "a zip file" if arguments.action == "import" else "the id of a run; `qhn runs` lists the ids"
+        raise ValueError(f"{arguments.action} needs {what}")
     with RunStore() as store:
         if arguments.action == "list":
             for run in store.runs(lambda problem: print(f"qhn runs: {problem}", file=sys.stderr)):
@@ -51,7 +52,7 @@ def run_runs(arguments: argparse.Namespace) -> int:
 def _one_run(store: RunStore, arguments: argparse.Namespace) -> int:
     run = store.load(arguments.run)
     if run is None:
-        raise ValueError(f"run={arguments.run!r}: there is no such run; `qhn runs` lists all")
+        raise ValueError(f"run={arguments.run!r}: there is no such run; `qhn runs` lists the ids")
     if arguments.action == "delete":
         store.delete(arguments.run)
     elif run.state is None:

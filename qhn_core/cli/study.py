@@ -15,17 +15,19 @@ from qhn_core.landscape.smoothness import measure_planes, paired_differences, sh
 
 TEXT = (
     "Does regularisation smooth the landscape? Measure and compare the roughness of MLE, ELBO and SELBO at "
-    "several λ and h on the same planes, one through the theta* of each seed (default: 20 seeds, random "
-    "RY planes). Any run option takes several values, separated by commas."
+    "several λ and h on the same planes, one through the theta* of each seed. Any run option takes several "
+    "values, separated by commas."
 )
+RUN_DEFAULTS = {"n_seeds": "20"}
+PLANE_DEFAULTS = {"plane": "random-ry"}
 
 
 def add_command(commands: Any) -> None:
     """Add the subcommand to a parser's."""
     parser: argparse.ArgumentParser = commands.add_parser("study", help=TEXT, description=TEXT)
     parser.set_defaults(run_command=run_study)
-    add_config_options(parser, several=True)
-    add_plane_options(parser)
+    add_config_options(parser, several=True, **RUN_DEFAULTS)
+    add_plane_options(parser, **PLANE_DEFAULTS)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write all comparisons as a table")
     parser.add_argument(
         "--measured", type=Path, metavar="FILE", help="write the measurements on each plane as a table"
@@ -34,8 +36,8 @@ def add_command(commands: Any) -> None:
 
 def run_study(arguments: argparse.Namespace) -> int:
     """`qhn study`: print a short table of the comparisons, and write all of them."""
-    fields = given_grid(arguments, n_seeds="20")
-    landscape_config = given_plane(arguments, plane="random-ry")
+    fields = given_grid(arguments, **RUN_DEFAULTS)
+    landscape_config = given_plane(arguments, **PLANE_DEFAULTS)
     check_file("csv", arguments.csv)
     check_file("measured", arguments.measured)
     measured, compared = [], []

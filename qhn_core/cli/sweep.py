@@ -5,10 +5,9 @@ import json
 import sys
 from typing import Any
 
-from tqdm import tqdm
-
 from qhn_core.cli import FAILED
-from qhn_core.cli.options import add_config_options, add_json_option, given_grid
+from qhn_core.cli.options import add_config_options, add_json_option, add_worker_options, given_grid
+from qhn_core.cli.outputs import epoch_bar
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.sweep import grid, run_sweep, sweep_table
 from qhn_core.jobs.workers import choose_workers
@@ -25,12 +24,7 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("sweep", help=TEXT, description=TEXT)
     parser.set_defaults(run_command=run_sweep_command)
     add_config_options(parser, several=True)
-    parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="address of a Dask scheduler, tcp://host:8786"
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="number of local processes (default: cores - 1)"
-    )
+    add_worker_options(parser)
     add_json_option(parser)
 
 
@@ -38,12 +32,7 @@ def run_sweep_command(arguments: argparse.Namespace) -> int:
     """`qhn sweep`: 0 = all runs finished, 1 = some failed, 2 = bad input."""
     configs = grid(given_grid(arguments))
     workers = choose_workers(arguments.scheduler, arguments.workers)
-    with RunStore() as store, tqdm(unit="epoch", disable=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with RunStore() as store, epoch_bar() as show:
         jobs = run_sweep(configs, workers, store, show)
     for message in sorted({job.message for job in jobs} - {""}):
         print(f"qhn sweep: {message}", file=sys.stderr)

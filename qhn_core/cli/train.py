@@ -85,4 +85,4 @@ def _report(arguments: argparse.Namespace, result: RunResult, wall_seconds: floa
 def _where_circuits_ran(config: RunConfig) -> str:
     if config.has_closed_form:
         return "none: one or two layers have a closed form"
-    return get_simulator(config.simulator, config.n_qubits).name
+    return get_simulator(config.simulator, config.n_qubits, config.entangler).name

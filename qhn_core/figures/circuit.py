@@ -1,6 +1,7 @@
 """The ansatz of eq. (8) as an SVG whose gates can be shaded one by one."""
 
 from qhn_core.circuits.ansatz import cx_pairs
+from qhn_core.config import EntanglerName
 
 STEP, ROW, BOX = 30, 15, 12
 """Pixels between columns, between wires, and the side of a gate."""
@@ -10,8 +11,8 @@ MOST_WIRES, WIRES_OF_MANY = 22, 12
 """The most qubits of a circuit that is drawn in full, and how many are drawn of a larger one."""
 
 
-def circuit_svg(n_qubits: int, n_layers: int) -> str:
-    """Draw the circuit as SVG text.
+def circuit_svg(n_qubits: int, n_layers: int, entangler: EntanglerName = "brickwork") -> str:
+    """Draw the circuit as SVG text; entangler: "none" has no CX gates.
 
     Each rotation has the attribute data-gate="layer-a-qubit"; all three are counted from 0, a = 0 is RY
     and a = 1 is RZ. Of more than MOST_WIRES qubits, the first WIRES_OF_MANY are drawn, and a line says
@@ -27,7 +28,7 @@ def circuit_svg(n_qubits: int, n_layers: int) -> str:
         for a, name in GATES:
             parts += [_gate(k, a, name, j, x) for j in range(drawn)]
             x += STEP
-        pairs = cx_pairs(drawn, k + 1)
+        pairs = cx_pairs(drawn, k + 1, entangler)
         parts += [_cx(c, t, x) for c, t in pairs]
         x += STEP if pairs else 0
     width, height = x, ROW * (drawn + (drawn < n_qubits))

@@ -35,6 +35,8 @@ def histogram_figure(problem: ScoreTable, samples: Index, exact: Float) -> Figur
 
 def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], sampled: bool) -> Figure:
     """Draw networks by name, each with its share of the shots (or q) as a bar, and exact q as a mark."""
+    if sampled:
+        hover = [f"{text}<br>exact q {q:.3g}" for text, q in zip(hover, exact, strict=True)]
     data: list[Trace] = [
         {
             "type": "bar",
@@ -52,7 +54,7 @@ def bars_figure(names: list[str], share: Float, exact: Float, hover: list[str], 
             "x": names,
             "y": exact.round(6).tolist(),
             "marker": {"symbol": "line-ew-open", "size": 14, "color": "#B5399B", "line": {"width": 2}},
-            "hovertemplate": "exact q %{y:.3~g}<extra></extra>",
+            "hoverinfo": "skip",  # the bar below it says all
             "visible": sampled,
         },
     ]

@@ -97,7 +97,7 @@ def point_figures(config: RunConfig, angles: Float) -> tuple[Figure, Figure]:
     For an exact run, the boundary is that of VIEW_SAMPLES networks drawn from q, and the histogram is q.
     """
     problem = score_table(config)
-    q = get_simulator(config.simulator, config.n_qubits).probabilities(angles[None])[0]
+    q = get_simulator(config.simulator, config.n_qubits, config.entangler).probabilities(angles[None])[0]
     shots = config.shots or VIEW_SAMPLES
     samples = np.random.default_rng(config.seed).choice(q.size, shots, p=q / q.sum())
     axes = plot_axes(problem)

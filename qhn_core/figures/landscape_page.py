@@ -9,6 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from qhn_core.assets import asset_text
 from qhn_core.bits import Float
+from qhn_core.figures.javascript import bundle
 from qhn_core.landscape.gradient_field import GradientField, Rule
 from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.landscape.trajectories import TrainingPath
@@ -44,7 +45,7 @@ showLandscape({ data: %(data)s, parentElement: root, setStateValue() {}, setTrig
 
 
 def encoded(values: Float) -> str:
-    """Float64 numbers, little-endian, as base64 text."""
+    """Return float64 numbers, little-endian, as base64 text."""
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f8").tobytes()).decode()
 
 
@@ -101,10 +102,9 @@ def caption(scan: LandscapeScan, seed: int) -> str:
 
 
 def landscape_html(data: dict[str, Any]) -> str:
-    """Write the page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
-    css, component = (
-        "\n".join(asset_text(f"{part}.{kind}") for part in ("plots", "landscape")) for kind in ("css", "js")
-    )
+    """Return the page, with Plotly and all numbers inside: about 5 MB. data: from `view_data`."""
+    css = "\n".join(asset_text(name) for name in ("plots.css", "landscape.css"))
+    component = bundle("landscape/landscape.js")
     return PAGE % {
         "plotly": get_plotlyjs(),
         "component": component.replace("export default function", "function showLandscape", 1),

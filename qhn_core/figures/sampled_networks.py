@@ -7,7 +7,7 @@ from math import isqrt
 import numpy as np
 
 from qhn_core.bits import Bits, Float, Index
-from qhn_core.circuits.closed_form import most_probable_bits, product_probability
+from qhn_core.circuits.closed_form import ClosedForm
 from qhn_core.figures.boundary import boundary_figure, prediction_heatmaps
 from qhn_core.figures.histogram import BITSTRINGS_SHOWN, bars_figure, score_lines
 from qhn_core.figures.style import Figure
@@ -26,12 +26,11 @@ CLASS_NAMES = ("even (0)", "odd (1)")
 
 @dataclass(frozen=True)
 class Measured:
-    """One circuit of one or two layers, and the networks that were sampled from it."""
+    """One circuit in closed form, and the networks that were sampled from it."""
 
     bits: Bits
     """The sampled networks (shots, n)."""
-    angles: Float
-    """The circuit's angles (L, 2, n), radians."""
+    circuit: ClosedForm
 
 
 def prediction_axes(problem: NetworkScores) -> tuple[Float, Float]:
@@ -53,7 +52,7 @@ def prediction_surfaces(problem: NetworkScores, measured: Measured) -> list[Floa
     else:
         points = problem.dataset.x_test[shown_images(problem)]
     bits, counts = np.unique(measured.bits, axis=0, return_counts=True)
-    top = most_probable_bits(measured.angles[None])
+    top = measured.circuit.most_probable_bits()
     views = predictions(problem.network, bits, counts / counts.sum(), top, points)
     return [view.reshape(len(axes[1]), len(axes[0])) for view in views]
 
@@ -133,7 +132,7 @@ def images_figure(problem: NetworkScores, axes: tuple[Float, Float], surfaces: l
 def networks_figure(problem: NetworkScores, measured: Measured) -> Figure:
     """Draw the most frequent sampled networks beside their exact probabilities."""
     bits, counts = np.unique(measured.bits, axis=0, return_counts=True)
-    exact = product_probability(measured.angles, bits)
+    exact = measured.circuit.probability(bits)
     order = np.lexsort((-exact, -counts))[:BITSTRINGS_SHOWN]
     bits, share = bits[order], counts[order] / len(measured.bits)
     names = [network_name(row) for row in bits]

@@ -20,7 +20,7 @@ Stats = dict[str, Any]
 OBJECTIVE_COLORS = {"mle": "#6B7280", "elbo": "#0F9D8A", "selbo": "#B5399B"}
 CLASS_COLORS = ("#3B76AF", "#E8833A")
 LIKELIHOOD_COLOR, REGULARIZER_COLOR, RATE_COLOR = "#4C78A8", "#C08A1E", "#8A8F98"
-PIN_COLORS = ("#D1495B", "#4E9F3D", "#3D5A9E", "#9D755D")
+PIN_COLORS = ("#D1495B", "#3D74D6", "#B8860B", "#3F9DB0")
 
 
 def over_seeds(rows: Rows) -> Stats:

@@ -4,12 +4,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig
+from qhn_core.jobs.cost import epoch_seconds, setup_seconds
 from qhn_core.storage.run_record import new_run_id
 from qhn_core.training.history import Rows, join_rows, tidy
 from qhn_core.training.loop import RunResult
 from qhn_core.training.state import TrainingState, merge_states
+
+LONG_SECONDS = 1.0
+"""A task that takes longer is a long one: the last worker is not for it."""
 
 
 class Status(StrEnum):
@@ -61,7 +67,10 @@ class Job:
     steps_left: int | None = None
     """Epochs until the job pauses by itself; None runs to the end."""
     sessions: set[str] = field(default_factory=set)
-    """The sessions that have this run on show."""
+    """The sessions that have this run on show. The last one that leaves stays, while the run goes on for
+    the streams that are open: it counts for the share of that session."""
+    address: str = ""
+    """Where the visitor is who started the run, or let it go on; empty where that is not known."""
     viewers: int = 0
     """Event streams that are open now."""
     begun: float = 0.0
@@ -72,8 +81,16 @@ class Job:
 
     # The chunk under way.
     n_epochs: int = 0
+    chunk: int = 0
+    """Counts the chunks that were planned or given up: a task of an earlier one is of no use any more."""
     waiting: deque[int] = field(default_factory=deque)
     """Shards that no worker has yet."""
+    stop_at: float = float("inf")
+    """When the chunk is broken off, since the job was stopped."""
+    broken_off: bool = False
+    """Whether the rest of the chunk waits until the job goes on."""
+    long_tasks: bool = False
+    """Whether a task holds its worker for more than a moment, as estimated, later as measured."""
     done: dict[int, tuple[TrainingState, Rows]] = field(default_factory=dict)
     in_flight: int = 0
     work_seconds: float = 0.0
@@ -94,6 +111,11 @@ class Job:
     _joined: tuple[int, Rows] = field(default_factory=lambda: (0, join_rows([])))
     """How many of `chunks` are joined into one table already, and that table."""
 
+    def __post_init__(self) -> None:
+        first = self.shards[0] if self.shards else np.zeros(0)
+        seeds = len(first.seeds if isinstance(first, TrainingState) else first)
+        self.long_tasks = setup_seconds(self.config) + seeds * epoch_seconds(self.config) > LONG_SECONDS
+
     @property
     def epoch(self) -> int:
         """Epochs done."""
@@ -102,7 +124,7 @@ class Job:
     @property
     def in_chunk(self) -> bool:
         """Whether a chunk is under way."""
-        return bool(self.waiting or self.in_flight)
+        return bool(self.in_flight or (self.waiting and not self.broken_off))
 
     @property
     def resting(self) -> bool:
@@ -147,9 +169,21 @@ class Job:
     def plan_chunk(self, n_epochs: int) -> None:
         """Lay out the next chunk: every shard by n_epochs."""
         self.n_epochs = n_epochs
+        self.chunk += 1
         self.waiting = deque(range(len(self.shards)))
         self.done = {}
         self.work_seconds = 0.0
+
+    def break_off(self) -> None:
+        """Start no more of the chunk, and forget it; one of a single epoch keeps the shards that are done.
+
+        So a pause costs a long epoch only the tasks under way, and a step after it is one epoch still.
+        """
+        self.stop_at, self.broken_off = float("inf"), True
+        if self.status.is_final or self.n_epochs > 1:
+            self.chunk += 1
+            self.waiting.clear()
+            self.done = {}
 
     def finish_chunk(self, workers: int) -> None:
         """Take over the results of all shards as the new state and history."""
@@ -162,6 +196,8 @@ class Job:
         self.message = self.state.divergence() or ("" if self.status.is_moving else self.message)
         self.lost_chunks, self.suspect = 0, False
         if self.n_epochs:
+            if self.epoch_seconds is not None:  # the first chunk may have compiled something
+                self.long_tasks = self.work_seconds / len(self.shards) > LONG_SECONDS
             self.epoch_seconds = self.work_seconds / min(workers, len(self.shards)) / self.n_epochs
         if self.steps_left is not None:
             self.steps_left -= self.n_epochs

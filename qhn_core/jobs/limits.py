@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qhn_core.config import RunConfig
+from qhn_core.jobs.cost import estimated_cost
 from qhn_core.model.capacity import (
     BYTES_PER_NETWORK,
     MOST_TABLE_BITS,
@@ -27,12 +28,17 @@ class Limits(BaseModel):
     max_jobs: NonNegativeInt = 64
     """Runs that are being trained or wait for it, of all visitors together."""
     max_jobs_per_session: NonNegativeInt = 4
+    """Of these, of one visitor: a tab of a browser."""
+    max_jobs_per_address: NonNegativeInt = 48
+    """Of these, of one address, where it is known: less than all, but enough for a class behind one."""
     max_seeds: NonNegativeInt = 100
     max_epochs: NonNegativeInt = 5000
     max_qubits: NonNegativeInt = 22
     """Of runs that need all 2**n networks."""
     max_memory_gb: NonNegativeInt = 8
     """Of one run, in 10**9 bytes."""
+    max_hours: NonNegativeInt = 48
+    """Of one run, as estimated for all workers of the server and nobody else."""
     max_qubits_sampled: NonNegativeInt = 1000
     """Of runs that are trained from samples alone, without 2**n."""
     max_points_per_class: NonNegativeInt = 10_000
@@ -56,8 +62,8 @@ class Limits(BaseModel):
                 f"{variable}={first['input']!r}: it must be a whole number, 0 or more"
             ) from error
 
-    def check(self, config: RunConfig) -> None:
-        """Raise ValueError where a run is larger than this server trains."""
+    def check(self, config: RunConfig, workers: int = 1) -> None:
+        """Raise ValueError where a run on so many workers is larger than this server trains."""
         self._check_at_most(config, n_seeds=self.max_seeds, epochs=self.max_epochs)
         self._check_sizes(config)
         if (mb := unpacked_bytes(config) / 10**6) > self.max_run_mb:
@@ -75,6 +81,7 @@ class Limits(BaseModel):
                 f"{largest_network(config, most)}{change}"
             )
         self._check_tables(config)
+        self._check_cost(config, workers)
 
     def check_opening(self, config: RunConfig) -> None:
         """Raise ValueError where a run from a store or a zip is too large to be shown.
@@ -101,6 +108,20 @@ class Limits(BaseModel):
             raise ValueError(
                 f"n_hidden={config.n_hidden} needs {tables_gb(config.n_qubits)} GB of memory: this server "
                 f"allows {self.max_memory_gb} GB a run"
+            )
+
+    def _check_cost(self, config: RunConfig, workers: int) -> None:
+        cost = estimated_cost(config, workers)
+        if cost.bytes > self.max_memory_gb * 10**9:
+            raise ValueError(
+                f"shots={config.shots} of n_hidden={config.n_hidden}, n_layers={config.n_layers} need "
+                f"about {cost.bytes / 1e9:,.1f} GB of memory: this server "
+                f"allows {self.max_memory_gb} GB a run"
+            )
+        if cost.seconds > 3600 * self.max_hours:
+            raise ValueError(
+                f"epochs={config.epochs} with n_seeds={config.n_seeds} and shots={config.shots} take about "
+                f"{cost.seconds / 3600:,.0f} hours: this server allows {self.max_hours} hours a run"
             )
 
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from qhn_core.config import RunConfig
 from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.cost import shard_seeds
 from qhn_core.jobs.job import Job, Shard, Status
-from qhn_core.jobs.workers import shard_seeds
 from qhn_core.storage.database import RunLostError, StoreBusyError, StoreError
 from qhn_core.storage.runs import RunStore
 from qhn_core.training.history import join_rows

@@ -1,18 +1,29 @@
 """Which task runs next: each chunk of a job is one task for each shard of its seeds.
 
 Tasks of different jobs alternate, so that a run of one seed never waits for more than one task of a
-run of a hundred. A task whose worker dies is tried again, first in turn, then alone.
+run of a hundred. A task whose worker dies is tried again; where one death breaks all workers, first in
+turn, then alone.
+
+Nobody holds up the others, by two rules. The last worker is for short tasks: long ones (LONG_SECONDS)
+are given the others only, so that a short one waits for short ones alone, and long ones keep their turn
+on the others. A task that was thought to be short, turns out to be long and holds the last worker while
+a short one waits, is ended, put back and counts as long. And what is paused or cancelled has
+STOP_SECONDS to finish its chunk; then its tasks are ended, and done again when the run goes on. Where
+there is one worker, the first rule is void; so is the second where workers can't be interrupted.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from qhn_core.jobs.clock import Clock
 from qhn_core.jobs.job import Job, Status
+from qhn_core.jobs.processes import WorkerLostError
 from qhn_core.jobs.registry import Registry
-from qhn_core.jobs.workers import Workers, run_chunk
+from qhn_core.jobs.workers import Timed, Workers, run_chunk
 from qhn_core.training.history import Rows
 from qhn_core.training.state import TrainingState
 
@@ -25,6 +36,25 @@ LOST_CHUNKS_ALLOWED = 3
 """A run is given up when one of its chunks has failed so often."""
 CHECKPOINT_SECONDS = 1.0
 TICK_SECONDS = 1.0
+STOP_SECONDS = 0.5
+"""What is paused or cancelled may finish its chunk in this time."""
+OVERDUE_SECONDS = 2.0
+"""A task that was thought to be short gives way to others that wait when it has taken so long."""
+Result: TypeAlias = "Future[tuple[TrainingState, Rows, float]]"
+
+
+@dataclass(eq=False)
+class Flight:
+    """A task that a worker has."""
+
+    job: Job
+    shard: int
+    chunk: int
+    executor: Executor
+    started: float
+    """When the scheduler last saw it wait for its worker to be ready."""
+    interrupted: bool = False
+    """Whether its worker was ended on purpose."""
 
 
 class Scheduler:
@@ -52,7 +82,10 @@ class Scheduler:
         self._clock = clock
         self._executor = workers.make()
         self._ready: deque[Job] = deque()
-        self._flying: set[Future[tuple[TrainingState, Rows]]] = set()
+        self._flying: dict[Result, Flight] = {}
+        reserved = 1 if pace and workers.count > 1 else 0
+        self._most_long = workers.count - reserved
+        """Long tasks that may be under way at once; without a pace nobody is waiting for a short one."""
         self._closed = False
         self._next_tick = 0.0
         self._thread = threading.Thread(target=self._schedule, name="qhn-jobs", daemon=True)
@@ -85,13 +118,17 @@ class Scheduler:
         """Change a job's status, tell its views, and save it where it comes to rest."""
         if not job.status.is_final:
             job.become(status)
+            stops = not status.is_moving
+            job.stop_at = self._clock.now() + STOP_SECONDS * job.in_chunk if stops else float("inf")
+            job.broken_off &= stops
             self.touch(job)
             if not status.is_moving:
                 self._registry.save(job)
 
     def enqueue(self, job: Job) -> None:
         """Give a job its turn, where it has a task that no worker has yet."""
-        if job not in self._ready and (job.waiting or not job.in_flight):
+        has_task = job.waiting if job.waiting or job.in_flight else job.status.is_moving
+        if has_task and not job.broken_off and job not in self._ready:
             self._ready.append(job)
             self._changed.notify_all()
 
@@ -116,14 +153,57 @@ class Scheduler:
                 if now >= self._next_tick:
                     self._next_tick = now + TICK_SECONDS
                     self._tick(now)
+                self._stop_tasks(now)
+                self._end_a_misjudged_task(now)
                 job = self._next_job(now)
                 if job is None:
-                    soonest = min((j.due for j in self._ready), default=now + TICK_SECONDS)
-                    full = len(self._flying) >= self._workers.count
-                    seconds = TICK_SECONDS if full else min(TICK_SECONDS, max(0.001, soonest - now))
-                    self._clock.wait(self._changed, seconds)
+                    self._clock.wait(self._changed, self._seconds_to_wait(now))
                 else:
                     self._start_task(job, now)
+
+    def _seconds_to_wait(self, now: float) -> float:
+        """How long there is nothing to do, if nothing happens; jobs that wait for a worker do not count."""
+        later = [job.due for job in self._ready if job.due > now]
+        stops = [job.stop_at for job in self._active()]
+        return min(TICK_SECONDS, max(0.001, min([*later, *stops], default=now + TICK_SECONDS) - now))
+
+    def _active(self) -> set[Job]:
+        """The jobs that a worker has, or that wait for one."""
+        return {flight.job for flight in self._flying.values()} | {*self._ready}
+
+    def _stop_tasks(self, now: float) -> None:
+        """End the tasks of jobs that were stopped."""
+        for job in self._active():
+            if job.stop_at <= now:
+                job.break_off()
+                if job in self._ready:
+                    self._ready.remove(job)
+                for future, flight in self._flying.items():
+                    if flight.job is job:
+                        self._interrupt(future)
+                self.touch(job)
+
+    def _end_a_misjudged_task(self, now: float) -> None:
+        """Put a task back that takes longer than was thought, where a short one waits for it."""
+        for future, flight in self._flying.items():
+            if not future.running():
+                flight.started = now
+        held = len(self._flying) >= self._workers.count > self._most_long
+        if held and any(self._is_due(job, now) and not job.long_tasks for job in self._ready):
+            short = {f: flight for f, flight in self._flying.items() if not flight.job.long_tasks}
+            if short and all(now - flight.started > OVERDUE_SECONDS for flight in short.values()):
+                future, flight = short.popitem()  # the one that has come the shortest way
+                flight.job.long_tasks = True
+                self._interrupt(future)
+
+    def _interrupt(self, future: Result) -> None:
+        flight = self._flying[future]
+        if not flight.interrupted:
+            flight.interrupted = self._workers.interrupt(flight.executor, future)
+
+    @staticmethod
+    def _is_due(job: Job, now: float) -> bool:
+        return bool(job.waiting) or job.due <= now
 
     def _next_job(self, now: float) -> Job | None:
         """The job whose task is next: the first in turn that is due; suspects are tried alone."""
@@ -132,7 +212,9 @@ class Scheduler:
         suspects = [job for job in self._registry.jobs.values() if job.suspect and job.in_chunk]
         if suspects:
             return next((job for job in suspects if job in self._ready), None) if not self._flying else None
-        return next((job for job in self._ready if job.waiting or job.due <= now), None)
+        long = sum(flight.job.long_tasks for flight in self._flying.values())
+        due = (job for job in self._ready if self._is_due(job, now))
+        return next((job for job in due if long < self._most_long or not job.long_tasks), None)
 
     def _start_task(self, job: Job, now: float) -> None:
         self._ready.remove(job)
@@ -144,16 +226,15 @@ class Scheduler:
         shard = job.waiting.popleft()
         if job.waiting:
             self._ready.append(job)  # at the end: others come first
+        flight = Flight(job, shard, job.chunk, self._executor, now)
         try:
-            future = self._executor.submit(run_chunk, job.config, job.shards[shard], job.n_epochs)
+            future = self._executor.submit(Timed(run_chunk), job.config, job.shards[shard], job.n_epochs)
         except BrokenExecutor as error:  # a worker died while it was idle
-            self._retry(job, shard, error, self._executor)
-            self.touch(job)
+            self._retry(flight, error)
             return
-        executor = self._executor
-        self._flying.add(future)
+        self._flying[future] = flight
         job.in_flight += 1
-        future.add_done_callback(lambda done: self._finish_task(job, shard, done, executor, now))
+        future.add_done_callback(self._finish_task)
 
     def _chunk_epochs(self, job: Job) -> int:
         seconds = CHUNK_SECONDS if self._pace else UNPACED_CHUNK_SECONDS
@@ -163,55 +244,70 @@ class Scheduler:
         n_epochs = max(1, min(fits, job.config.epochs - job.epoch))
         return n_epochs if job.steps_left is None else min(n_epochs, job.steps_left)
 
-    def _finish_task(
-        self,
-        job: Job,
-        shard: int,
-        done: "Future[tuple[TrainingState, Rows]]",
-        executor: Executor,
-        started: float,
-    ) -> None:
+    def _finish_task(self, done: Result) -> None:
         with self._changed:
-            if done not in self._flying:  # all runs were interrupted since
+            flight = self._flying.pop(done, None)
+            if flight is None:  # all runs were interrupted since
                 return
-            self._flying.remove(done)
+            job = flight.job
             job.in_flight -= 1
             if self._closed:
                 return
             error = CancelledError() if done.cancelled() else done.exception()
-            if error is None:
-                job.done[shard] = done.result()
-                job.work_seconds += self._clock.now() - started
+            if error is not None:
+                self._retry(flight, error)
+            elif flight.chunk != job.chunk:
+                self._go_on(job)
+            else:
+                state, rows, seconds = done.result()
+                job.done[flight.shard] = state, rows
+                job.work_seconds += seconds
                 if len(job.done) == len(job.shards):
                     self._finish_chunk(job)
-            else:
-                self._retry(job, shard, error, executor)
-                self.touch(job)
             self._changed.notify_all()  # a worker is free
 
-    def _retry(self, job: Job, shard: int, error: BaseException, executor: Executor) -> None:
-        """Put a failed task back, three times; a dead worker counts only where it had this job alone."""
+    def _go_on(self, job: Job) -> None:
+        """Give a job its turn after a task that came to nothing, and tell its views."""
+        self.enqueue(job)
+        self.touch(job)
+
+    def _retry(self, flight: Flight, error: BaseException) -> None:
+        """Put a failed task back, three times; those that were ended on purpose do not count.
+
+        Where a death breaks all workers, it counts only where they had this job alone.
+        """
+        job, executor = flight.job, flight.executor
         died = isinstance(error, BrokenExecutor | CancelledError)
-        if died and self._executor is executor and not self._renew():
+        all_died = died and not isinstance(error, WorkerLostError)
+        if all_died and self._executor is executor and not self._renew():
             return
-        if not died or (job.suspect and job.last_crash is not executor):
+        if flight.chunk == job.chunk:
+            if not flight.interrupted:
+                self._count_failure(job, error, executor if all_died else None)
+            if job.status.is_final:
+                job.waiting.clear()
+            else:
+                job.waiting.appendleft(flight.shard)
+        self._go_on(job)
+
+    def _count_failure(self, job: Job, error: BaseException, broken: Executor | None) -> None:
+        """Count a failure; the third ends the run. broken: the executor, where it died as a whole."""
+        died = isinstance(error, BrokenExecutor | CancelledError)
+        if broken is None or (job.suspect and job.last_crash is not broken):
             job.lost_chunks += 1
-        if died:
-            job.suspect, job.last_crash = True, executor
-        if job.status.is_final:
-            job.waiting.clear()
-        elif job.lost_chunks >= LOST_CHUNKS_ALLOWED:
-            job.waiting.clear()
-            job.suspect = False
-            what = "its worker died" if died else f"{type(error).__name__}: {error}"
+        if broken is not None:
+            job.suspect, job.last_crash = True, broken
+        if job.lost_chunks < LOST_CHUNKS_ALLOWED:
+            if not job.status.is_final:
+                job.message = f"A worker was lost; going on from epoch {job.epoch}."
+            return
+        job.suspect = False
+        what = "its worker died" if died else f"{type(error).__name__}: {error}"
+        if not job.status.is_final:
             job.message = (
                 f"Epoch {job.epoch + 1} failed {LOST_CHUNKS_ALLOWED} times ({what}); the run is given up."
             )
-            self.change(job, Status.FAILED)
-        else:
-            job.waiting.appendleft(shard)
-            job.message = f"A worker was lost; going on from epoch {job.epoch}."
-            self.enqueue(job)
+        self.change(job, Status.FAILED)
 
     def _renew(self) -> bool:
         """Replace a broken executor; where there can be no new one, stop all runs with the reason."""

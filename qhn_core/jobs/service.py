@@ -6,11 +6,12 @@ from functools import lru_cache
 
 from qhn_core.config import RunConfig
 from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.cost import epoch_seconds, shard_seeds
 from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.limits import Limits, ServerFullError, duration_in_words
 from qhn_core.jobs.registry import Registry
 from qhn_core.jobs.scheduler import Scheduler
-from qhn_core.jobs.workers import Workers, choose_workers, epoch_seconds, shard_seeds
+from qhn_core.jobs.workers import Workers, choose_workers
 from qhn_core.model.capacity import check_memory, has_tables
 from qhn_core.storage.database import BUSY_SECONDS, StoreError
 from qhn_core.storage.runs import RunStore
@@ -57,11 +58,17 @@ class JobService:
     # ---- what callers ask for
 
     def submit(
-        self, config: RunConfig, paused: bool = False, session: str = "", reuse_finished: bool = True
+        self,
+        config: RunConfig,
+        paused: bool = False,
+        session: str = "",
+        reuse_finished: bool = True,
+        address: str = "",
     ) -> Job:
         """Start a run, or join one of the same config; `paused`: only make its initial state.
 
         A finished run of the same config is served as it is, unless reuse_finished is False.
+        session, address: who asks, and from where; each has a share of the runs under way.
         Raises ValueError where the config does not fit this machine or this server's limits, and
         ServerFullError where too many runs are under way.
         """
@@ -69,17 +76,18 @@ class JobService:
         with self._changed:
             job = None if paused else self.registry.find(config, reuse_finished)
             if job is not None and job.status.is_final:
-                job.message = "This run was trained before; Reset and Resume train it again."
+                job.message = "This run was trained before; press Reset, then Play, to train it again."
                 self._scheduler.touch(job)
             if job is None:
-                self._check_room(session)
+                self._check_room(session, address)
                 job = self._new_job(config, paused)
+                job.address = address
             self._watch(job, session)
             return job
 
     def check(self, config: RunConfig) -> None:
         """Raise ValueError where a config does not fit this machine or this server's limits."""
-        self.limits.check(config)
+        self.limits.check(config, self._workers.count)
         if has_tables(config):
             check_memory(config)
 
@@ -110,7 +118,7 @@ class JobService:
         return self.registry.store_problem
 
     def pause(self, job_id: str, session: str = "") -> Job:
-        """Let the chunk under way finish and start no further one; returns the paused job.
+        """Start no further chunk, and break off one that does not end at once; returns the paused job.
 
         Where others watch the run too, it goes on for them, and this session gets a copy.
         """
@@ -119,7 +127,7 @@ class JobService:
             self._scheduler.change(job, Status.PAUSED)
             return job
 
-    def resume(self, job_id: str, n_epochs: int | None = None, session: str = "") -> Job:
+    def resume(self, job_id: str, n_epochs: int | None = None, session: str = "", address: str = "") -> Job:
         """Go on: for n_epochs and then pause, or to the end; returns the job that goes on.
 
         Raises ValueError and ServerFullError as `submit` does: the run may come from a zip, or from a
@@ -131,11 +139,12 @@ class JobService:
                 self.check(known.config)
             job = self._own(known, session)
             if not (job.status.is_final or job.status.is_moving):
-                self._check_room(session)
+                self._check_room(session, address)
                 # A chunk that a pause lets finish is not part of the step.
-                under_way = job.n_epochs if job.in_chunk else 0
+                under_way = job.n_epochs if job.in_chunk and not job.broken_off else 0
                 job.steps_left = None if n_epochs is None else under_way + n_epochs
-                job.last_seen = self._clock.now()
+                job.address = address
+                self._watch(job, session)
                 self._scheduler.change(job, Status.RUNNING if job.epoch else Status.QUEUED)
                 self._scheduler.enqueue(job)
             return job
@@ -150,18 +159,19 @@ class JobService:
         with self._changed:
             job = self.registry.jobs.get(job_id)
             if job is not None:
-                job.sessions.discard(session)
-                alone = not job.sessions and job.viewers <= 1
+                others = job.sessions - {session}
+                alone = not others and job.viewers <= 1
                 if alone and (job.status.is_moving or job.status == Status.PAUSED):
                     self._scheduler.change(job, Status.CANCELLED)
+                job.sessions = others or job.sessions
 
     def forget(self, job_id: str) -> None:
         """Stop a run that is about to be deleted, and save it no more."""
         with self._changed:
             job = self.registry.drop(job_id)
-            if job is not None and not job.status.is_final:
-                job.become(Status.CANCELLED)
-                self._scheduler.touch(job)
+            if job is not None:
+                job.stored = False
+                self._scheduler.change(job, Status.CANCELLED)
 
     def view(self, job: Job, change: int) -> None:
         """Note that an event stream of the job opened (+1) or closed (-1)."""
@@ -203,18 +213,28 @@ class JobService:
         self._scheduler.enqueue(job)
         return job
 
-    def _check_room(self, session: str) -> None:
-        """Raise ServerFullError where one more run under way would be too many."""
+    def _check_room(self, session: str, address: str) -> None:
+        """Raise ServerFullError where one more run under way would be too many, with when to try again."""
         if reason := self._workers.lost():
             raise ServerFullError(reason)
         moving = self.registry.moving()
-        if len(moving) >= self.limits.max_jobs:
-            verb = "run is" if len(moving) == 1 else "runs are"
-            raise ServerFullError(f"{len(moving)} {verb} under way on this server; try again in a minute")
-        own = sum(session in job.sessions for job in moving) if session else 0
-        if own >= self.limits.max_jobs_per_session:
-            verb, which = ("is", "it") if own == 1 else ("are", "one of them")
-            raise ServerFullError(f"{own} of your runs {verb} under way; pause or wait for {which}")
+        own = [job for job in moving if session and session in job.sessions]
+        near = [job for job in moving if address and job.address == address]
+        shares = (
+            (moving, self.limits.max_jobs, "{} under way on this server"),
+            (near, self.limits.max_jobs_per_address, "{} under way from your network address"),
+            (own, self.limits.max_jobs_per_session, "{} under way in this tab; pause one, or wait"),
+        )
+        for jobs, most, text in shares:
+            if len(jobs) >= most:
+                runs = "1 run is" if len(jobs) == 1 else f"{len(jobs)} runs are"
+                raise ServerFullError(f"{text.format(runs)}; try again {self._next_end(jobs)}")
+
+    @staticmethod
+    def _next_end(jobs: list[Job]) -> str:
+        """Say when the first of some runs may be over."""
+        seconds = min((job.seconds_left for job in jobs if job.seconds_left is not None), default=60.0)
+        return f"in {duration_in_words(seconds)}"
 
     def _watch(self, job: Job, session: str) -> None:
         job.last_seen = self._clock.now()
@@ -226,7 +246,7 @@ class JobService:
         if not session or job.viewers <= 1 or job.status.is_final:
             return job
         copy = job.fork()
-        job.sessions.discard(session)
+        job.sessions = job.sessions - {session} or job.sessions
         copy.sessions.add(session)
         self.registry.add(copy)
         self.registry.save(copy)

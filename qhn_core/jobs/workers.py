@@ -3,34 +3,32 @@
 All are `concurrent.futures.Executor`s, so that the caller need not know which it has.
 """
 
-import multiprocessing
 import os
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from qhn_core.bits import Index
 from qhn_core.config import RunConfig
-from qhn_core.model.capacity import has_tables
+from qhn_core.jobs.processes import ProcessPool
 from qhn_core.training.history import Rows
 from qhn_core.training.loop import advance, initial_state
 from qhn_core.training.state import TrainingState
 
 SCHEDULER_VARIABLE = "QHN_SCHEDULER"
-EPOCH_SECONDS = 0.3
-"""An epoch of one shard should not hold a worker for much longer."""
 
 
 def _drop_tasks(executor: Executor) -> None:
     executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _let_it_end(executor: Executor, future: Future[Any]) -> bool:
+    """Threads and the workers of a cluster can't be interrupted."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,8 @@ class Workers:
     stop: Callable[[Executor], None] = _drop_tasks
     lost: Callable[[], str] = str
     """Says why no task will ever come back; an empty string while they do."""
+    interrupt: Callable[[Executor, Future[Any]], bool] = _let_it_end
+    """Ends a task under way, whose future then fails; returns False where it can't be ended."""
 
 
 def choose_workers(scheduler: str | None = None, count: int | None = None) -> Workers:
@@ -56,21 +56,16 @@ def thread_workers(count: int = 1) -> Workers:
 
 
 def process_workers(count: int | None = None) -> Workers:
-    """Work in `count` processes (default: cores - 1, at least 1) of one thread each, warmed up.
+    """Work in `count` processes of one thread each, warmed up, which can be interrupted.
 
-    Processes, because qsim holds the interpreter's lock; `spawn`, because a fork after a threaded
-    call hangs.
+    By default there are cores - 1 of them, and at least 2, since one takes no long tasks.
     """
-    workers = count or max(1, (os.cpu_count() or 2) - 1)
+    workers = count or max(2, (os.cpu_count() or 2) - 1)
+    return Workers(lambda: ProcessPool(workers, warm_up), workers, interrupt=_interrupt)
 
-    def make() -> Executor:
-        pool = ProcessPoolExecutor(workers, mp_context=spawn_context(), initializer=leave_with_parent)
-        with without_main():
-            for _ in range(workers):
-                pool.submit(warm_up)  # starts a process each
-        return pool
 
-    return Workers(make, workers)
+def _interrupt(executor: Executor, future: Future[Any]) -> bool:
+    return isinstance(executor, ProcessPool) and executor.interrupt(future)
 
 
 def dask_workers(scheduler: str) -> Workers:
@@ -111,37 +106,17 @@ def dask_workers(scheduler: str) -> Workers:
     return Workers(make, count, stop, lost)
 
 
-def spawn_context() -> SpawnContext:
-    """Return the way to start processes of one thread each."""
-    for library in ("OMP", "OPENBLAS", "MKL"):  # read by the processes when they start
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    return multiprocessing.get_context("spawn")
+@dataclass(frozen=True)
+class Timed:
+    """A function that also returns its seconds, measured where it runs: without a wait for the worker."""
 
+    function: Callable[..., tuple[TrainingState, Rows]]
 
-@contextmanager
-def without_main() -> Iterator[None]:
-    """Let spawned processes not run the file of the module `__main__`, as they do by themselves.
-
-    Under Streamlit, that is the page that happens to be drawn.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def leave_with_parent() -> None:
-    """End this worker when the server has died, however it died."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    def __call__(self, *arguments: Any) -> tuple[TrainingState, Rows, float]:
+        """Call it, and return (state, rows, seconds)."""
+        started = time.monotonic()
+        state, rows = self.function(*arguments)
+        return state, rows, time.monotonic() - started
 
 
 def warm_up() -> None:
@@ -154,27 +129,3 @@ def run_chunk(config: RunConfig, start: TrainingState | Index, n_epochs: int) ->
     """Call `advance` on a state, or on the initial state of some seeds. Runs in a worker."""
     state = start if isinstance(start, TrainingState) else initial_state(config, start)
     return advance(config, state, n_epochs)
-
-
-def shard_seeds(config: RunConfig, workers: int) -> list[Index]:
-    """Split the seeds of a run into shards that can be trained apart.
-
-    There are as many shards as workers, and more where an epoch of a shard would hold a worker for longer
-    than EPOCH_SECONDS.
-
-    >>> [len(shard) for shard in shard_seeds(RunConfig(n_seeds=7), workers=2)]
-    [4, 3]
-    """
-    shards = max(workers, int(np.ceil(config.n_seeds * epoch_seconds(config) / EPOCH_SECONDS)))
-    return np.array_split(np.arange(config.n_seeds), min(shards, config.n_seeds))
-
-
-def epoch_seconds(config: RunConfig) -> float:
-    """Estimate the seconds that an epoch of one seed takes on one core, to a factor of two or three."""
-    circuits = 2 * int(np.prod(config.angle_shape)) + 1
-    if has_tables(config):
-        per_circuit = 1.5e-5 if config.has_closed_form else 3e-4 * config.n_layers / 2
-        per_circuit *= 2.0 ** min(max(0, config.n_qubits - 14), 40)
-    else:  # most sampled networks are new and have to be scored
-        per_circuit = 1e-5 * (config.shots or 0)
-    return circuits * per_circuit

@@ -1,10 +1,11 @@
 """Exact gradients by one backward pass: Jones and Gacon (2020), arXiv:2009.02823.
 
 The derivative of <state|D|state> by an angle with generator G is Im <bra|G|ket>, bra = D ket, where
-all three stand at the same place of the circuit. After the rotations of layer k, the generators of
-layer k act on one qubit, and those of layer k - 1, carried through its CX gates, on the two that a
-CX joins. So only every second layer is undone: the overlaps of pairs of qubits hold both. After layer
-2 the ket is a product of pairs (`kernels.groups`), and the bra is contracted with it.
+all three stand at the same place of the circuit. Take the place after the rotations of layer k. There a
+generator of layer k acts on one qubit. A generator of layer k - 1, carried through that layer's CX gates,
+acts on the two qubits that a CX joins. Overlaps of pairs of qubits hold both, so only every second layer
+is undone. After layer 2 the ket is a product of pairs (`kernels.groups`), and the bra is contracted with
+it.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ X = np.array([[0, 1], [1, 0]], dtype=np.complex128)
 Y = np.array([[0, -1j], [1j, 0]], dtype=np.complex128)
 Z = np.array([[1, 0], [0, -1]], dtype=np.complex128)
 LAST = 6
-"""The last qubits, whose neighbouring amplitudes are so close together that loops would not vectorise."""
+"""Last qubits that are moved to the front; their amplitudes lie too close for vectorised loops."""
 TILE = 8
 """Numbers in a cache line: how many are copied at once where rows become columns."""
 
@@ -142,7 +143,9 @@ def _write_same_layer(gradient, theta, overlap, qubit, place):
 
 @njit(cache=True, nogil=True)
 def _write_layer_before(gradient, before, theta, overlap, control):
-    """Do the same for the layer before, whose CX joins `control` to the next qubit; theta: this layer's.
+    """Write dE/dRY and dE/dRZ of the layer before, for `control` and the next qubit, which its CX joins.
+
+    before, theta (2, n): the angles of the layer before and of this one.
 
     CX carries Y I to Y X, Z I to Z I, X I to X X, I Y to Z Y, I Z to Z Z and I X to I X.
     """
@@ -160,7 +163,7 @@ def _write_layer_before(gradient, before, theta, overlap, control):
 
 @njit(cache=True, nogil=True)
 def _write_free_qubit_before(gradient, before, theta, overlap, qubit, place):
-    """Do the same for a qubit that no CX of the layer before acts on."""
+    """Write dE/dRY and dE/dRZ of the layer before, for a qubit that none of its CX gates acts on."""
     u = rotation(theta, qubit)
     gradient[0, qubit] = expectation(overlap, _on_place(_carried(Y, u), place))
     gradient[1, qubit] = expectation(overlap, _on_place(_carried(_turned_z(before[0, qubit]), u), place))

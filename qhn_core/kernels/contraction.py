@@ -1,8 +1,9 @@
 """Means of tables of 2**n numbers over products of groups, and their slopes.
 
-A table is a matrix between the product of the first half of the groups and that of the second, so a
-mean is a matrix between two vectors: about 2**n multiplications. As many circuits as fit into a cache
-are computed at once. No sum depends on which circuits share its batch.
+Reshaped, a table is a matrix: its rows are the outcomes of the first half of the groups, its columns those
+of the second half. Each half has a vector of probabilities. So a mean is vector @ matrix @ vector, about
+2**n multiplications. As many circuits as fit into a cache are computed at once. No sum depends on which
+circuits share its batch.
 """
 
 import numpy as np
@@ -50,15 +51,15 @@ def _halves(groups, starts, cut, rows, left, right):
 
 
 @njit(cache=True, nogil=True)
-def group_means(tables, groups, starts, n_layers):
+def group_means(tables, groups, starts, first):
     """Means (S, K) of tables (K, 2**n) over circuits, groups (S, groups, 4).
 
-    Tables are in the order after the last CX gates.
+    Tables are in the order after the last CX gates, which are on (first, first + 1), ...
     """
     n_qubits = starts[-1]
     cut = middle(starts)
     out = np.zeros((len(groups), len(tables)))
-    permuted = [entangled_copy(tables[k], n_layers, n_qubits) for k in range(len(tables))]
+    permuted = [entangled_copy(tables[k], first, n_qubits) for k in range(len(tables))]
     for begin in range(0, len(groups), AT_ONCE):
         rows = np.arange(begin, min(begin + AT_ONCE, len(groups)))
         left = np.empty((1 << starts[cut], rows.size))
@@ -76,13 +77,13 @@ def group_means(tables, groups, starts, n_layers):
 
 
 @njit(cache=True, nogil=True)
-def group_mean_slopes(table, groups, starts, n_layers):
+def group_mean_slopes(table, groups, starts, first):
     """Slopes (S, groups, 4) of the mean of one table (2**n,) by the groups' probabilities."""
     n_qubits = starts[-1]
     cut = middle(starts)
     last = starts.size - 1
     slopes = np.zeros(groups.shape)
-    matrix = entangled_copy(table, n_layers, n_qubits).reshape(1 << starts[cut], -1)
+    matrix = entangled_copy(table, first, n_qubits).reshape(1 << starts[cut], -1)
     turned = np.ascontiguousarray(matrix.T)
     for begin in range(0, len(groups), AT_ONCE):
         rows = np.arange(begin, min(begin + AT_ONCE, len(groups)))

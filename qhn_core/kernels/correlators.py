@@ -1,9 +1,10 @@
 """Squared correlators of products of groups, summed over all 2**n strings of Z along the chain of qubits.
 
-MMD² to the uniform prior is the sum over the strings but 1 of c**n r**order <string>², c = (1 + e) / 2,
-r = (1 - e) / (1 + e), e = exp(-1/h²) (see `divergences`). Before the last CX gates, q is a product of
-groups, and so is <string>². A CX carries Z on its target to Z Z, so that the order of a string is a sum
-of one term for each CX, and the sum over all strings is a product of 2 x 2 matrices, qubit by qubit.
+A string has a Z or the identity, written 1, on each qubit; its order is the number of its Z. MMD² to the
+uniform prior is the sum of c**n r**order <string>² over all strings except the identity 1 1 ... 1, where
+c = (1 + e) / 2, r = (1 - e) / (1 + e) and e = exp(-1/h²) (see `divergences`). Before the last CX gates, q
+is a product of groups, and so is <string>². A CX carries Z on its target to Z Z. So the order of a string
+is a sum of one term for each CX, and the sum over all strings is a product of 2 x 2 matrices, one a qubit.
 """
 
 import numpy as np
@@ -76,15 +77,15 @@ def _step(squares, starts, links, j, c, r):
 def chain_mmd(groups, starts, first, c, r):
     """MMD² (S,) of circuits, groups (S, groups, 4), whose last CX gates are on (first, first + 1), ...
 
-    The string of ones only is kept apart, so that nothing cancels where MMD² is small.
+    The identity string is kept apart, so that nothing cancels where MMD² is small.
     """
     links = _links(starts, first)
     out = np.empty(len(groups))
     for row in range(len(groups)):
         squares = _squares(groups[row], starts)
-        one = 1.0
-        zero = 0.0  # strings that end in 1, but the string of ones only
-        z = 0.0
+        one = 1.0  # the identity string
+        zero = 0.0  # strings that end in the identity, except the identity string
+        z = 0.0  # strings that end in Z
         for j in range(starts[-1]):
             m = _step(squares, starts, links, j, c, r)
             zero, z, one = (
@@ -112,7 +113,7 @@ def chain_mmd_slopes(groups, starts, first, c, r):
             m = _step(squares, starts, links, j, c, r)
             for b in range(2):
                 before[j + 1, b] = before[j, 0] * m[0, b] + before[j, 1] * m[1, b]
-        after = np.ones(2)  # sums over those of the qubits from j on
+        after = np.ones(2)  # sums over the strings of the qubits from j on
         for j in range(n_qubits - 1, -1, -1):
             g = links[0][j]
             if g >= 0:

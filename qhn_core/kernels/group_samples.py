@@ -39,13 +39,16 @@ def conditionals(groups, starts):
 
 
 @njit(cache=True, nogil=True)
-def group_samples(groups, starts, n_layers, keys, epoch, shots):
-    """Measure a circuit of every seed: groups (S, groups, 4), keys (S, 2) -> words (S, W, shots)."""
+def group_samples(groups, starts, first, keys, epoch, shots):
+    """Measure a circuit of every seed: groups (S, groups, 4), keys (S, 2) -> words (S, W, shots).
+
+    Its last CX gates are on (first, first + 1), ...
+    """
     n_words = (starts[-1] + WORD_BITS - 1) // WORD_BITS
     out = np.empty((len(groups), n_words, shots), dtype=np.int64)
     for row in range(len(groups)):
         chain = conditionals(groups[row], starts)
-        sample_chain(chain, n_layers % 2, keys[row], epoch, MEASURED, out[row])
+        sample_chain(chain, first, keys[row], epoch, MEASURED, out[row])
     return out
 
 
@@ -53,7 +56,7 @@ def group_samples(groups, starts, n_layers, keys, epoch, shots):
 def shifted_group_samples(angles, key, epoch, shots):
     """Measure all shifted circuits of one seed, angles (L, 2, n), L = 1 or 2: words (4 L n, W, shots).
 
-    A shifted angle changes the distribution of its own group, that of an RZ of layer 1 none.
+    A shifted angle changes its own group's distribution only. A shifted RZ of layer 1 changes nothing.
     """
     n_layers, _, n_qubits = angles.shape
     starts = group_starts(n_layers, n_qubits)
@@ -75,4 +78,25 @@ def shifted_group_samples(angles, key, epoch, shots):
         _write_conditionals(q, starts[g], starts[g + 1], chain)
         sample_chain(chain, n_layers % 2, key, epoch, SHIFTED + circuit, out[circuit])
         _write_conditionals(groups[g], starts[g], starts[g + 1], chain)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def shifted_bit_samples(ones, shifted, key, epoch, shots):
+    """Measure all shifted circuits of one seed whose bits are independent: words (circuits, W, shots).
+
+    ones (n,): P(1) of each bit. shifted (circuits,): P(1) of the bit whose angle is shifted, in the order
+    of `shifted_group_samples`.
+    """
+    n_qubits = ones.size
+    n_words = (n_qubits + WORD_BITS - 1) // WORD_BITS
+    out = np.empty((shifted.size, n_words, shots), dtype=np.int64)
+    chain = np.empty((n_qubits, 2))
+    chain[:, 0] = ones
+    chain[:, 1] = ones
+    for circuit in range(shifted.size):
+        qubit = circuit // 2 % n_qubits
+        chain[qubit] = shifted[circuit]
+        sample_chain(chain, n_qubits, key, epoch, SHIFTED + circuit, out[circuit])
+        chain[qubit] = ones[qubit]
     return out

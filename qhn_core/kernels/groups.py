@@ -38,7 +38,7 @@ def rotation(angles, qubit):
 
 @njit(cache=True, nogil=True)
 def _first_layer(half, out):
-    """Amplitudes after layer 1 of a group whose half RY angles are half (1,) or (2,), CX included."""
+    """Write a group's amplitudes after layer 1 and its CX; half (1,) or (2,): half of its RY angles."""
     c = np.cos(half[0])
     s = np.sin(half[0])
     if half.size == 1:
@@ -87,7 +87,8 @@ def group_amplitudes(angles, start, stop):
 def add_slopes(angles, start, stop, dual, gradient):
     """Write 2 Re(sum of conj(dual) * d amplitudes / d angle) for a group's own angles of two layers.
 
-    dual: as many numbers as the group has amplitudes; gradient (2, 2, n), of which the group's are set.
+    dual (2,) or (4,): a number for each amplitude of the group. gradient (2, 2, n): only the entries of
+    the group's qubits, start to stop - 1, are written.
     """
     half = angles[0, 0, start:stop] / 2
     out = np.empty(dual.size, dtype=np.complex128)

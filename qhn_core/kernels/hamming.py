@@ -7,7 +7,7 @@ from numba.extending import intrinsic
 WORD_BITS = 63
 """Bits of a bitstring that one int64 word holds."""
 BLOCK = 4
-"""Bitstrings whose sums with all earlier ones are formed at once."""
+"""Bitstrings that one pass over all earlier bitstrings compares with them."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads numbers over its high bits
 
 
@@ -125,7 +125,7 @@ def _long_sum(words, counts, start, stop, others, weights, size, kernel):
 
 @njit(cache=True, nogil=True)
 def _short_sum_within(words, counts, size, kernel):
-    """The same over all pairs j < i < size of the bitstrings of one word."""
+    """Sum the terms of `_short_sum` over all pairs j < i < size of bitstrings of one word."""
     total = 0.0
     for start in range(0, size, BLOCK):
         stop = min(start + BLOCK, size)
@@ -188,7 +188,10 @@ def distances_within(samples, n_bits):
 
 @njit(cache=True, nogil=True)
 def distances_between(samples, others, n_bits):
-    """The same for pairs of a sample of each row (R, shots) and one of that row of others (R, m)."""
+    """Share of the pairs of one of samples (R, shots) and one of others (R, m), row by row, by distance.
+
+    Returns (R, n_bits + 1), for distances 0 to n_bits.
+    """
     n_rows, shots = samples.shape
     shares = np.zeros((n_rows, n_bits + 1))
     for row in range(n_rows):

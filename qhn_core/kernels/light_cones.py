@@ -3,8 +3,8 @@
 A shift of an angle of layer k reaches only the qubits in its light cone: one qubit for the last
 layer, two for the layer before, four for the layer before that. The other qubits keep their
 distribution, because an operation on some qubits cannot be seen on the others alone. So a shot of a
-shifted circuit is a new shot of the unshifted circuit, whose qubits in the cone are measured again:
-their few amplitudes, given the other bits, are turned by a small matrix, and squared.
+shifted circuit is drawn in two steps. A new shot of the unshifted circuit gives all bits. Then the qubits
+in the cone are measured again: given the other bits, a small matrix turns their few amplitudes.
 
 The shifted circuits share the state, not the shots: each circuit draws its own random numbers for both
 parts. So its shots follow its own distribution, exactly, and the shots of different circuits are
@@ -25,7 +25,7 @@ from qhn_core.kernels.sampling import cumulate, search
 from qhn_core.kernels.states import control_bits, entangled, evolve, probabilities
 
 LARGEST_CONE = 6
-"""Qubits of a light cone; a circuit whose shift reaches more is simulated from the start."""
+"""Most qubits of a light cone; where a shift reaches more, the circuit is simulated from the start."""
 
 
 @njit(cache=True, nogil=True)
@@ -44,7 +44,7 @@ def cone(layer, qubit, n_layers, n_qubits):
 
 @njit(cache=True, nogil=True)
 def _turn_rows(m, bit, u):
-    """Apply u to one qubit of the rows of m: the one whose bit in the row's number is `bit`."""
+    """Apply u (2, 2) to one qubit of the rows of m; `bit` is that qubit's bit in a row's number."""
     for i in range(len(m)):
         if i & bit == 0:
             for j in range(len(m)):

@@ -19,7 +19,7 @@ ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to a whole number, i
 SMALLEST = -708.0
 COEFFICIENTS = tuple(1 / float(np.prod(np.arange(1.0, k + 1))) for k in range(13, -1, -1))  # 1 / k!
 FACTORS = 512
-"""Factors 1 + exp(-|z|) <= 2 whose product does not overflow: one logarithm for all of them."""
+"""How many factors 1 + exp(-|z|) <= 2 share one logarithm; their product does not overflow."""
 
 
 @intrinsic

@@ -12,7 +12,7 @@ BITS_PER_UNIFORM = 21
 
 @njit(cache=True, nogil=True, inline="always")
 def _division(one):
-    """How [0, 1) is divided for a bit: (where 1 begins, stretch of the part of 0, stretch of that of 1).
+    """Divide [0, 1) for a bit: (where the part of 1 begins, factor that stretches 0's part, and 1's part).
 
     A bit that is certain takes all of [0, 1), so u stays as it is. One that is never 1 begins nowhere:
     rounding can lift u to 1.
@@ -55,7 +55,7 @@ def sample_product(ones, uniforms):
 
 @njit(cache=True, nogil=True)
 def _draw_linked_bit(ones, previous, u, bit):
-    """The same where the probability is ones[previous bit]."""
+    """Decide one bit of all shots as `_draw_bit` does, with probability ones[previous bit]."""
     zero_after_0, stretch_00, stretch_01 = _division(ones[0])
     zero_after_1, stretch_10, stretch_11 = _division(ones[1])
     for s in range(u.size):
@@ -70,9 +70,10 @@ def _draw_linked_bit(ones, previous, u, bit):
 
 @njit(cache=True, nogil=True)
 def sample_chain(chain, first, key, epoch, stream, out):
-    """Measure one circuit whose bits, before CX(first, first + 1), ..., depend only on the bit before.
+    """Measure one circuit as a chain: each bit depends on the bit before it, until the last CX gates.
 
-    chain (n, 2): probability that each bit is 1, given the bit before. Fills words out (W, shots).
+    These are CX(first, first + 1), CX(first + 2, first + 3), ... chain (n, 2): probability that each bit is
+    1, given the bit before. Fills words out (W, shots).
     """
     shots = out.shape[1]
     u = np.empty(shots)

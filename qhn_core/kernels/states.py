@@ -23,7 +23,7 @@ def control_bits(n_qubits, first):
 
 @njit(cache=True, nogil=True, inline="always")
 def entangled(index, controls):
-    """A basis state after the CX gates whose controls are the set bits of `controls`."""
+    """Return the basis state that CX gates turn `index` into; the set bits of `controls` control them."""
     return index ^ ((index & controls) >> 1)
 
 
@@ -193,11 +193,9 @@ def unrotate(state, angles, first):
 
 @njit(cache=True, nogil=True)
 def _multiply(state, filled, factor):
-    """Multiply the first `filled` amplitudes by one more group, `factor`; returns their new number."""
+    """Multiply the first `filled` amplitudes by one more group, `factor`; return how many are filled."""
     low = state[:, :filled]
-    for part in range(
-        factor.size - 1, -1, -1
-    ):  # the lowest part comes last, since the others are computed from it
+    for part in range(factor.size - 1, -1, -1):  # part 0 comes last: the others are computed from it
         c = factor[part].real
         s = factor[part].imag
         re = state[0, part * filled : (part + 1) * filled]
@@ -235,7 +233,7 @@ def evolve(angles):
         product_vector(np.stack((np.cos(half), np.sin(half)), axis=1), n_qubits, state[0])
         return state
     state = _after_two_layers(angles[:2])
-    for layer in range(2, len(angles)):  # from 0, so this is the number, from 1, of the layer before
+    for layer in range(2, len(angles)):  # counted from 0; counted from 1, this is the layer before
         state = rotate(state, angles[layer], layer % 2)
     return state
 
@@ -252,9 +250,9 @@ def probabilities(state):
 
 
 @njit(cache=True, nogil=True)
-def entangled_copy(vector, n_layers, n_qubits):
-    """Reorder numbers of basis states (2**n,) from after the last CX gates to before them, or back."""
-    controls = control_bits(n_qubits, n_layers % 2)
+def entangled_copy(vector, first, n_qubits):
+    """Reorder numbers of basis states (2**n,) from after CX(first, first+1), ... to before, or back."""
+    controls = control_bits(n_qubits, first)
     out = np.empty_like(vector)
     for i in range(vector.size):
         out[i] = vector[entangled(i, controls)]

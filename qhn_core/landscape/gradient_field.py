@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from qhn_core.bits import Float
-from qhn_core.circuits.divergences import correlator_spectrum, correlator_weights
+from qhn_core.circuits.divergences import correlator_spectrum, correlator_weights, safe_log
 from qhn_core.circuits.simulators import row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.kernels.transforms import row_dots
@@ -23,10 +23,9 @@ from qhn_core.objectives.terms import Objective, Terms
 
 Rule = Literal["chain-rule", "algorithm-1"]
 RULES: tuple[Rule, Rule] = ("chain-rule", "algorithm-1")
-NEGLIGIBLE = np.finfo(float).tiny
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
-"""Called with the number of points that are done and that of all points."""
+"""progress(done, total): how many points are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def at_each_point(
     work: Callable[[int, Float], Result],
     progress: Progress | None,
 ) -> tuple[Float, list[Result]]:
-    """(axis (n,), results of work(point, angles)) at all points of a grid of n points a side.
+    """Return (axis (n,), results of work(point, angles)) at all points of a grid of n points a side.
 
     The points are counted from 0; threads share the work.
     """
@@ -108,9 +107,9 @@ def at_each_point(
 
 
 def on_grid(parts: list[Any]) -> dict[str, Any]:
-    """The fields, by name, of the results at all n * n points of a grid: arrays (n, n, ...).
+    """Turn the results at all n * n points of a grid into arrays (n, n, ...), by the name of their field.
 
-    parts: objects of one dataclass, whose fields are arrays or dictionaries of arrays.
+    parts: objects of one dataclass; its fields are arrays or dictionaries of arrays.
     """
     side = round(len(parts) ** 0.5)
 
@@ -123,7 +122,10 @@ def on_grid(parts: list[Any]) -> dict[str, Any]:
 
 
 def coarse_points(scan: LandscapeScan, resolution: int) -> tuple[Float, Float]:
-    """(axis (n,), angles (n * n, n_layers, 2, n_qubits)) of a grid of n points a side on a scan's plane."""
+    """Return (axis (n,), angles (n * n, n_layers, 2, n_qubits)) of a grid on a scan's plane.
+
+    resolution: n, points along a side. Raises ValueError unless it is 2 to 101.
+    """
     if not 2 <= resolution <= 101:
         raise ValueError(f"resolution={resolution}: must be 2 to 101 points along a side")
     axis = np.linspace(scan.axis[0], scan.axis[-1], resolution)
@@ -133,16 +135,16 @@ def coarse_points(scan: LandscapeScan, resolution: int) -> tuple[Float, Float]:
 
 
 def live_steps(theta: Float) -> Float:
-    """Unit steps (P, L, 2, n) of all angles (L, 2, n) but the dead ones: the RZ of the first layer."""
+    """Return unit steps (P, L, 2, n) of all angles (L, 2, n) except the RZ of layer 1, which do nothing."""
     steps = np.eye(theta.size).reshape(-1, *theta.shape)
     return steps[steps[:, 0, 1].sum(axis=1) == 0]
 
 
 def shift_signs(steps: Float, directions: Float) -> Float:
-    """The weight of each shifted circuit in the slope along each direction: (2, 2 P).
+    """Return the weight of each shifted circuit in the slope along each direction: (2, 2 P).
 
-    The slope takes half the difference of +shift and -shift, eq. (12), times the angle's part in the
-    direction.
+    By the parameter-shift rule, eq. (12), the slope by an angle is half the difference of its circuits at
+    +pi/2 and -pi/2. It is multiplied by the direction's component along that angle.
     """
     along = np.tensordot(directions, steps, axes=([1, 2, 3], [1, 2, 3]))
     return np.repeat(along, 2, axis=1) * np.tile([0.5, -0.5], len(steps))
@@ -173,7 +175,7 @@ def gradient_at(
         expected += signs[:, rows] @ terms.expected_log_likelihood
         entropies += signs[:, rows] @ terms.entropy
         spectra += signs[:, rows] @ terms.correlators
-    chain_entropy = -row_dots(dq, np.log(np.maximum(q, NEGLIGIBLE)))  # dq sums to 0
+    chain_entropy = -row_dots(dq, safe_log(q))  # dq sums to 0
     # W_w is a sum of squares, so dW_w is twice one of products: polarised, from sums and differences.
     chain_spectra = (correlator_spectrum(q + dq) - correlator_spectrum(q - dq)) / 2
     return Slopes(

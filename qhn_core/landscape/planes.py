@@ -33,7 +33,7 @@ class Plane:
     """Named points in the plane, by their coordinates in radians."""
 
     def at(self, x: float, y: float) -> Float:
-        """Angles (n_layers, 2, n_qubits) of the point x, y radians from the center."""
+        """Return the angles (n_layers, 2, n_qubits) of the point that is x, y radians from the center."""
         return self.center + x * self.directions[0] + y * self.directions[1]
 
     @property
@@ -77,7 +77,7 @@ def check_angle_size(angles: Float) -> None:
 
 
 def _gate_name(layer: int, axis: int, qubit: int) -> str:
-    """A rotation in words; all three are counted from 0, axis 0 is RY."""
+    """Name a rotation in words. All three numbers are counted from 0; axis 0 is RY."""
     return f"{('RY', 'RZ')[axis]} of qubit {qubit + 1}, layer {layer + 1}"
 
 
@@ -145,8 +145,8 @@ def nearest_equivalent(angles: Float, to: Float) -> Float:
 def _principal(config: RunConfig, landscape_config: LandscapeConfig, center: Float, seed_row: int) -> Plane:
     """The two principal components of the path to theta* (Li et al. 2018, arXiv:1712.09913).
 
-    Each point of the path is replaced by the nearest one of the same circuit: a step of many turns that
-    ends near theta* is not far. A path that does not move has no components; random directions serve.
+    Each point of the path is replaced by the nearest one of the same circuit, so that a step of many full
+    turns counts by where it ends. A path that does not move has no components; random directions serve.
     """
     path = nearest_equivalent(retrain_trajectory(config, seed_row), center)
     steps = (path - center).reshape(len(path), -1)
@@ -168,7 +168,7 @@ def _exact_gradients(config: RunConfig, angles: Float) -> Float:
 
 
 def hessian_eigenvectors(config: RunConfig, center: Float, count: int = 2) -> tuple[Float, Float]:
-    """(eigenvalues, eigenvectors (count, L, 2, n)) of the exact objective's Hessian, of largest size.
+    """Compute the exact Hessian's eigenvalues (count,) of largest size and their vectors (count, L, 2, n).
 
     Hessian-vector products are central differences of the exact chain-rule gradient; scipy's Lanczos
     finds the eigenvectors. Raises ValueError where the Hessian vanishes or overflows, and for angles
@@ -208,7 +208,7 @@ def _gradient(config: RunConfig, landscape_config: LandscapeConfig, center: Floa
 
 
 def trained_optima(config: RunConfig, seed_row: int) -> dict[str, Float]:
-    """Train MLE, ELBO and SELBO from the same initial angles; their theta* (n_layers, 2, n_qubits).
+    """Train MLE, ELBO and SELBO from the same initial angles; return their theta* (n_layers, 2, n_qubits).
 
     ELBO* and SELBO* are moved to the angles of the same circuit that are nearest to MLE*.
     """

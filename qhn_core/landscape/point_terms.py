@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from qhn_core.bits import Float
 from qhn_core.circuits.ansatz import check_angles
-from qhn_core.circuits.closed_form import ClosedForm
+from qhn_core.circuits.batches import closed_form
 from qhn_core.circuits.divergences import correlator_spectrum, correlator_weights, entropy
 from qhn_core.circuits.simulators import Simulator, get_simulator
 from qhn_core.circuits.simulators.numba_states import Compiled
@@ -65,7 +65,7 @@ class PointTerms:
         return Terms(self.expected_log_likelihood, kl, mmd_squared).value(objective)
 
     def form(self, objective: Objective) -> Float:
-        """Compute an exact objective (...) times a power of two, 1 or less, with which no λ overflows.
+        """Compute an exact objective (...) times a power of two, at most 1, so that no λ overflows.
 
         Measures that do not depend on the scale of a surface get the same value from it, bit for bit.
         """
@@ -86,13 +86,13 @@ def checked(values: Float, objective: Objective) -> Float:
 
 
 def exact_simulator(config: RunConfig) -> Simulator:
-    """The simulator that the config names; for "auto" on a CPU, the one made for many exact circuits."""
-    simulator = get_simulator(config.simulator, config.n_qubits)
+    """Return the simulator that the config names; for "auto" on a CPU, the one for many exact circuits."""
+    simulator = get_simulator(config.simulator, config.n_qubits, config.entangler)
     return Compiled() if config.simulator == "auto" and simulator.name == "qsim" else simulator
 
 
 def threads_for(config: RunConfig) -> int:
-    """How many threads may work on circuits of this size at once."""
+    """Return how many threads may work on circuits of this size at once, 1 or more."""
     return min(os.cpu_count() or 1, max(1, WORKING_BYTES // (6 * 8 * 2**config.n_qubits)))
 
 
@@ -101,10 +101,10 @@ class PointEvaluator(ABC):
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.problem = score_table(config)
+        self.table = score_table(config)
         self.simulator = exact_simulator(config)
-        data = self.problem.dataset
-        self._tables = np.stack([self.problem.train_log_likelihood, self.problem.test_log_likelihood])
+        data = self.table.dataset
+        self._tables = np.stack([self.table.train_log_likelihood, self.table.test_log_likelihood])
         mean = config.likelihood == "mean"
         self._scales = [1 / len(y) if mean else 1.0 for y in (data.y_train, data.y_test)]
 
@@ -117,17 +117,17 @@ class PointEvaluator(ABC):
         """
 
     def _terms(self, means: Float, entropies: Float, spectrum: Float) -> PointTerms:
-        """The terms of the summed log-likelihoods' means (B, 2), on the training and the test set."""
+        """Scale the means (B, 2) of the log-likelihoods, summed over the training and the test set."""
         train, test = (scale * mean for scale, mean in zip(self._scales, means.T, strict=True))
         return PointTerms(self.config, train, test, entropies, spectrum)
 
 
 class ClosedFormPoints(PointEvaluator):
-    """Circuits of one or two layers: no probabilities are needed, and q is left aside."""
+    """Circuits of one or two layers, by their closed form; q is ignored."""
 
     @override
     def __call__(self, angles: Float, q: Float | None = None) -> PointTerms:
-        circuits = ClosedForm(self.config, check_angles(angles))
+        circuits = closed_form(self.config, check_angles(angles))
         entropies = self.config.n_qubits * np.log(2) - circuits.kl()
         return self._terms(circuits.means(self._tables), entropies, circuits.correlator_spectrum())
 
@@ -144,5 +144,5 @@ class StateVectorPoints(PointEvaluator):
 
 
 def point_evaluator(config: RunConfig) -> PointEvaluator:
-    """The evaluator that suits the config's circuits."""
+    """Return the evaluator that suits the config's circuits."""
     return ClosedFormPoints(config) if config.has_closed_form else StateVectorPoints(config)

@@ -50,7 +50,7 @@ class LandscapeScan(PointTerms):
         return scan_key(self.config, self.landscape_config, self.angles, self.seed_row)
 
     def filled(self) -> Self:
-        """A scan to look at: points that are not done have the values of the nearest one that is."""
+        """Return a scan to look at: a point that is not done gets the values of the nearest one that is."""
         if self.complete or not self.done.any():
             return self
         i, j = distance_transform_edt(~self.done, return_distances=False, return_indices=True)

@@ -19,13 +19,13 @@ from qhn_core.objectives.terms import Objective
 MARGIN = 1.4
 """A plane with named points reaches at least this many times as far as they do."""
 STAGE_SECONDS = 0.1
-"""How often a scan in stages shows what it has and can be stopped, unless one point takes longer."""
+"""Seconds between stages, after which a scan can be shown and stopped; one point may take longer."""
 BYTES_AT_ONCE = 2**20
 """Bytes of probabilities that a thread works on at once, so that they stay in the cache."""
 MOST_AT_ONCE = 64
-"""Points that a thread works on at once, at most."""
+"""Most points that a thread works on at once."""
 LEAST_AT_ONCE = 16
-"""The same at least, for circuits in closed form: they hold no probabilities."""
+"""Least points that a thread works on at once, for circuits in closed form: they hold no probabilities."""
 
 
 def scan_in_stages(

@@ -29,7 +29,7 @@ from qhn_core.landscape.scan import LandscapeScan
 from qhn_core.objectives.terms import Objective, Terms, log_likelihoods
 
 MOST_SHOTS = 100_000
-"""Of one circuit, in all repeats together."""
+"""Most samples of one circuit, over all repeats."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class SampledScan(Estimates):
 
 
 def mean_and_error(estimates: Float) -> tuple[Float, Float]:
-    """Mean over the repeats (the third axis) of estimates, and the standard error of that mean.
+    """Return the mean of estimates over the repeats (the third axis), and the standard error of that mean.
 
     The spread of one estimate, which is what an optimiser steps with, is sqrt(R) standard errors.
 
@@ -160,7 +160,7 @@ def _measure(
 ) -> Estimates:
     """The estimates at one point, and their slopes along directions (2, L, 2, n)."""
     config = evaluate.config
-    n_bits, scores = config.n_qubits, log_likelihoods(config, evaluate.problem)
+    n_bits, scores = config.n_qubits, log_likelihoods(config, evaluate.table)
     signs = shift_signs(live_steps(theta), directions)
     drawn = draws(config, signs.shape[1] + 1, plan, point)
 
@@ -169,7 +169,7 @@ def _measure(
         return flat.reshape(len(q), plan.repeats, plan.shots)
 
     def to_prior(samples: Index) -> Float:
-        """Shares of pairs of samples, minus twice those of a sample and one of the prior, by distance."""
+        """Shares of pairs (sample, sample) minus twice those of pairs (sample, prior), by distance."""
         return distances_within(samples, n_bits) - 2 * distances_between(samples, drawn.prior, n_bits)
 
     q = evaluate.simulator.probabilities(theta[None])
@@ -199,7 +199,9 @@ def _measure(
 def rules_table(
     field: GradientField, sampled: SampledScan, objective: Objective | None = None
 ) -> pd.DataFrame:
-    """How good each gradient rule is on the plane, by objective and rule; averages over the grid.
+    """Measure how good each gradient rule is on the plane, averaged over the grid.
+
+    Returns a row per objective and rule.
 
     objective: its λ and h are used for MLE, ELBO and SELBO alike; default: the config's.
 

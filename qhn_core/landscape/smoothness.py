@@ -30,7 +30,7 @@ def measure_planes(
 ) -> pd.DataFrame:
     """Measure how rough MLE, and ELBO and SELBO at every λ and h, are around the theta* of every seed.
 
-    Each seed of the config is trained to its theta* and gets a plane of its own, whose seed is
+    Each seed of the config is trained to its theta* and gets a plane of its own, made from the seed
     landscape_config.seed + seed. One exact scan of that plane serves all surfaces, so differences between
     surfaces are paired. bandwidths: by default `NARROW` and the config's h. progress(done, total) counts
     planes.

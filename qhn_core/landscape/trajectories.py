@@ -54,8 +54,8 @@ class TrainingPath:
 def training_path(scan: LandscapeScan, config: RunConfig | None = None) -> TrainingPath:
     """Project the training that ended in the scan's theta* on the scan's plane.
 
-    config: the run's, where the scan's has another objective, λ or h. The run is that of the seed
-    scan.seed_row; it is trained again.
+    The run of the seed scan.seed_row is trained again. config: of that run, if its objective, λ or h
+    differ from the scan's; default: the scan's.
     """
     config = config or scan.config
     center, directions = scan.plane.center, scan.plane.directions
@@ -81,9 +81,9 @@ def terms_at(config: RunConfig, angles: Float) -> PointTerms:
 def barriers(config: RunConfig, seed_row: int = 0) -> pd.DataFrame:
     """Measure the barriers on the straight lines between MLE*, ELBO* and SELBO*.
 
-    The three are trained from the same initial angles, with the config's λ and h. Of the angles that
-    make the circuit of its second optimum, a line ends at the nearest. The table has a row for each pair
-    and objective: distance (radians), the values at both ends and the lowest on the line (nats),
+    The three are trained from the same initial angles, with the config's λ and h. Many angles make the
+    circuit of a line's second optimum; the line ends at the nearest of them. The table has a row for each
+    pair and objective: distance (radians), the values at both ends and the lowest on the line (nats),
     barrier, and dip.
 
     barrier: mean of the ends minus the lowest value. For a maximised objective this is the error

@@ -48,7 +48,7 @@ def snapshot(job: Job, seed: int | None, pinned: tuple[Job, ...] = ()) -> tuple[
         "run": job.id,
         "status": status(job, rows, scores, seed),
         "figures": figures,
-        "circuit": circuit_svg(job.config.n_qubits, job.config.n_layers),
+        "circuit": circuit_svg(job.config.n_qubits, job.config.n_layers, job.config.entangler),
         "shades": shades(job.state),
     }
     return last_epoch(rows), message

@@ -6,6 +6,7 @@ import numpy as np
 
 from qhn_core.bits import Float, Index, words_to_bits
 from qhn_core.circuits.base import Draws, as_words, seed_keys
+from qhn_core.circuits.batches import closed_form
 from qhn_core.circuits.simulators import get_simulator
 from qhn_core.figures.boundary import VIEW_SAMPLES, boundary_figure
 from qhn_core.figures.histogram import histogram_figure
@@ -58,7 +59,7 @@ def _measured(job: Job, seed: int | None) -> Measured:
     else:
         row = shown_row(state, seed)
         words, angles = as_words(state.samples)[row], state.angles[row]
-    return Measured(words_to_bits(words, config.n_qubits), angles)
+    return Measured(words_to_bits(words, config.n_qubits), closed_form(config, angles[None]))
 
 
 def _surfaces(scores: ScoreTable, axes: tuple[Float, Float], samples: Index, exact: Float) -> list[Float]:
@@ -75,7 +76,7 @@ def _distribution(job: Job, seed: int | None) -> tuple[Index, Float]:
         size = 2**job.config.n_qubits
         prior = np.random.default_rng(job.config.seed).integers(size, size=job.config.shots or 0)
         return prior, np.full(size, 1 / size)
-    simulator = get_simulator(job.config.simulator, job.config.n_qubits)
+    simulator = get_simulator(job.config.simulator, job.config.n_qubits, job.config.entangler)
     row = shown_row(state, seed)
     return state.samples[row], simulator.probabilities(state.angles[row : row + 1])[0]
 

@@ -8,8 +8,9 @@ from qhn_core.model.network import BinaryNetwork
 from qhn_core.model.scores import NetworkScores, ScoreTable
 
 NETWORKS_AT_ONCE = 2048
+"""Networks that predict at once, so that their predictions stay in the cache."""
 TIE = 1e-12
-"""A mean prediction that is 1/2 exactly differs from it by less, after rounding; it counts as class 0."""
+"""A mean prediction of exactly 1/2 counts as class 0; rounding moves it by less than this."""
 
 
 def mixture_scores(table: ScoreTable, probabilities: Float) -> dict[str, Float]:
@@ -59,10 +60,9 @@ def prediction_scores(predictions: dict[str, tuple[Float, Index]]) -> dict[str, 
 def decision_surfaces(
     table: ScoreTable, samples: Index, top: int, axes: tuple[Float, Float]
 ) -> list[Float]:
-    """Compute predictions on a grid, each (len(axes[1]), len(axes[0])).
+    """Compute `predictions` on the grid of two axes, each (len(axes[1]), len(axes[0])).
 
-    Mean and standard deviation of P(y = 1 | x) over the networks `samples` (shots,), and P(y = 1 | x)
-    of the network `top`.
+    samples (shots,): basis states of the sampled networks. top: basis state of the single network.
     """
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     networks, counts = np.unique(samples, return_counts=True)
@@ -73,10 +73,10 @@ def decision_surfaces(
 
 
 def predictions(network: BinaryNetwork, bits: Bits, weights: Float, single: Bits, x: Float) -> list[Float]:
-    """Compute predictions at points x, each (n,).
+    """Compute predictions P(y = 1 | x) at points x (n, n_inputs), in a list of three arrays (n,).
 
-    Mean and standard deviation of P(y = 1 | x) over networks, bits (B, n_bits) whose weights (B,) add up
-    to 1, and P(y = 1 | x) of one network, single (1, n_bits).
+    First their mean over networks, bits (B, n_bits) with weights (B,) that add up to 1; then their
+    standard deviation; last the prediction of one network, single (1, n_bits).
     """
     ones = expit(network.logits(bits, x))
     mean = weights @ ones

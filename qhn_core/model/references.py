@@ -35,7 +35,7 @@ def network_scores(table: ScoreTable, index: int) -> Scores:
 def exhaustive_search(table: ScoreTable) -> tuple[int, Scores]:
     """Find the network with the lowest training BCE of all 2**n ("MLE E.S."): its basis state and scores.
 
-    Several bitstrings can be the same function, since hidden neurons can change places; the first counts.
+    Several bitstrings describe one function, since hidden neurons can change places; the first is returned.
 
     >>> from qhn_core.config import RunConfig
     >>> from qhn_core.model.scores import score_table

@@ -16,9 +16,11 @@ from qhn_core.model.network import BinaryNetwork, log_probabilities
 
 SCORES = ("train_bce", "train_accuracy", "test_bce", "test_accuracy")
 MOST_KNOWN = 2**18
-"""Networks whose likelihood is remembered."""
+"""Most networks that are remembered with their likelihood."""
+MOST_AT_ONCE = 2**14
+"""Samples whose networks are looked up at once, some hundred bytes each; a whole circuit at least."""
 CHUNK = 1024
-"""Networks that are evaluated at once: (1024, 300) logits stay in the cache."""
+"""Networks that are scored at once: (1024, 300) logits stay in the cache."""
 
 
 class NetworkScores(Protocol):
@@ -58,9 +60,9 @@ class ScoreTable:
     test_log_likelihood: Float
     test_accuracy: Float
     functions: Index
-    """Basis states of the distinct networks (R,): those whose hidden neurons are in sorted order."""
+    """Basis states (R,) of the distinct networks: their hidden neurons are in sorted order."""
     function_of: Index
-    """Which of `functions` each of the 2**n networks is."""
+    """Place in `functions` of each of the 2**n networks, (2**n,)."""
 
     @property
     def table(self) -> "ScoreTable":
@@ -77,12 +79,12 @@ class ScoreTable:
 
     @cached_property
     def train_bce(self) -> Float:
-        """Binary cross entropy: minus the mean log-likelihood, nats, (2**n,)."""
+        """Binary cross entropy on the training set: minus the mean log-likelihood, nats, (2**n,)."""
         return -self.train_log_likelihood / len(self.dataset.y_train)
 
     @cached_property
     def test_bce(self) -> Float:
-        """The same on the test set, (2**n,)."""
+        """Binary cross entropy on the test set, nats, (2**n,)."""
         return -self.test_log_likelihood / len(self.dataset.y_test)
 
 
@@ -103,8 +105,15 @@ class SampledScores:
     def mean_log_likelihood(self, samples: Index) -> Float:
         """Compute the mean training log-likelihood (C,) of samples (C, n_words, shots), nats.
 
-        Each distinct network is scored once, and remembered.
+        Each distinct network is scored once, and remembered. The circuits are taken in blocks, which
+        bound the memory and change no number: each circuit's mean is its own.
         """
+        n_circuits, _, shots = samples.shape
+        block = max(1, MOST_AT_ONCE // max(1, shots))
+        means = [self._means(samples[i : i + block]) for i in range(0, n_circuits, block)]
+        return np.concatenate([np.zeros(0), *means])
+
+    def _means(self, samples: Index) -> Float:
         n_circuits, n_words, shots = samples.shape
         rows = np.ascontiguousarray(samples.transpose(0, 2, 1)).reshape(-1, n_words)
         keys = rows.view(f"V{8 * n_words}").ravel().tolist()
@@ -204,9 +213,9 @@ def _score_table(spec: DataSpec) -> ScoreTable:
 
 
 def _distinct_functions(network: BinaryNetwork) -> tuple[Index, Index]:
-    """(basis states of the distinct networks, which of them each of the 2**n basis states is).
+    """Find (`ScoreTable.functions`, `ScoreTable.function_of`).
 
-    Networks whose hidden neurons are only permuted are scored once.
+    Networks that differ only in the order of their hidden neurons are scored once.
     """
     everything = np.arange(2**network.n_bits)
     canonical = np.empty_like(everything)

@@ -89,7 +89,8 @@ def sampled_gradient(
     for row in range(len(gradient)):
         samples = circuits.shifted_samples(row, draws)
         values = shifted_values(config, networks, samples, prior[row], measured[row])
-        gradient[row] = ((values[::2] - values[1::2]) / 2).reshape(config.angle_shape)
+        with np.errstate(invalid="ignore"):  # inf - inf: training reports a seed that diverges
+            gradient[row] = ((values[::2] - values[1::2]) / 2).reshape(config.angle_shape)
     if config.objective == "elbo" and config.gradient == "chain-rule":
         gradient += circuits.gradient(None, "elbo")
     elif config.objective == "elbo":
@@ -103,9 +104,12 @@ def shifted_values(
     """Estimate E[ll] - λ MMD² of the shifted circuits of one seed (C,); its differences are the gradient.
 
     samples (C, n_words, shots) of the shifted circuits; prior, measured (n_words, shots). MMD² is here
-    only the part that depends on the shift. For "algorithm-1" that is eq. (21) without its prior-prior
-    term. For "chain-rule" it is twice the mean kernel to the measured samples: the four-term estimator
-    of Liu and Wang (2018), arXiv:1804.04168, whose two prior terms are constant under a uniform prior.
+    only the part that depends on the shift.
+
+    For "algorithm-1" that is eq. (21) as printed, with samples of the prior, without its prior-prior term.
+    No measurement uses these samples, see `estimates.sampled_terms`. For "chain-rule" it is twice the mean
+    kernel to the measured samples: the four-term estimator of Liu and Wang (2018), arXiv:1804.04168, whose
+    two prior terms are constant under a uniform prior.
     """
     values = mean_log_likelihood(config, networks, samples)
     if config.objective != "selbo":

@@ -11,11 +11,10 @@ from qhn_core.bits import Float, Index
 from qhn_core.circuits.ansatz import check_angles
 from qhn_core.circuits.base import Circuits
 from qhn_core.circuits.batches import circuit_blocks
-from qhn_core.config import Objective as Kind
-from qhn_core.config import RunConfig
+from qhn_core.config import ObjectiveName, RunConfig
 from qhn_core.model.scores import NetworkScores, ScoreTable, score_table
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 """MLE, ELBO and SELBO, as a config names them."""
 
 

@@ -20,7 +20,8 @@ import psutil
 from qhn_core.config import RunConfig
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import ServerFullError
-from qhn_core.jobs.workers import leave_with_parent, run_chunk, spawn_context, thread_workers, without_main
+from qhn_core.jobs.processes import leave_with_parent, spawn_context, without_main
+from qhn_core.jobs.workers import run_chunk, thread_workers
 from qhn_core.paper.results import save_results
 from qhn_core.paper.run import FailedRunsError, Study, run_study
 from qhn_core.storage.database import StoreError, default_folder

@@ -62,7 +62,7 @@ def beyond_contrasts(
 
 
 def parts_run(results: PaperResults) -> list[str]:
-    """List the parts of `BEYOND` of which the results hold runs beyond Section IV."""
+    """List the parts of `BEYOND` that were run: the results hold runs of them beyond Section IV."""
     return [part for part in BEYOND if any(_pairs(results, part))]
 
 

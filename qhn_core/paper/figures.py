@@ -133,15 +133,9 @@ def _curves(
     results: PaperResults, conventions: Conventions, dataset: str, column: str, title: str
 ) -> Figure:
     data: list[Trace] = []
-    for method in METHODS:
-        run = results.find(dataset, method, conventions)
-        if run is None:
-            continue
-        config, stats = results.configs[run], results.curve(run)
-        points = 2 * config.n_train_per_class if config.likelihood == "sum" else 1
-        parts = [f"{column}_mean", f"{column}_std"]
-        stats = stats.assign(**{c: stats[c] / points for c in parts})
-        traces = band(_rounded(stats), column, method, OBJECTIVE_COLORS[config.objective])
+    for method, stats in results.curves_per_point(dataset, conventions).items():
+        color = OBJECTIVE_COLORS[METHODS[method]["objective"]]
+        traces = band(_rounded(stats), column, method, color)
         traces[-1]["line"]["dash"] = DASHES.get(method, "solid")
         data += [{**trace, "legendgroup": method} for trace in traces]
     return {"data": data, "layout": layout("epoch", title)}

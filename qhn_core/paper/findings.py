@@ -150,17 +150,12 @@ def curve_table(results: PaperResults, conventions: Conventions) -> pd.DataFrame
     """
     rows = {}
     for dataset in results.datasets:
-        for method in METHODS:
-            run = results.find(dataset, method, conventions)
-            if run is None:
-                continue
-            config, stats = results.configs[run], results.curve(run)
-            points = 2 * config.n_train_per_class if config.likelihood == "sum" else 1
+        for method, stats in results.curves_per_point(dataset, conventions).items():
             late = stats[stats.epoch > LAST_QUARTER * stats.epoch.max()]
             rows[dataset, method] = {
-                "objective": stats.objective_mean.iloc[-1] / points,
-                "expected log-likelihood": stats.expected_log_likelihood_mean.iloc[-1] / points,
-                "gradient": late.gradient_magnitude_mean.mean() / points,
-                "spread": late.gradient_magnitude_std.mean() / points,
+                "objective": stats.objective_mean.iloc[-1],
+                "expected log-likelihood": stats.expected_log_likelihood_mean.iloc[-1],
+                "gradient": late.gradient_magnitude_mean.mean(),
+                "spread": late.gradient_magnitude_std.mean(),
             }
     return frame(rows, ["dataset", "method"])

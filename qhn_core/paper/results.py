@@ -16,7 +16,7 @@ from qhn_core.figures.style import over_seeds
 from qhn_core.landscape.scanner import roughness_table, scan_landscape
 from qhn_core.model.references import exhaustive_search
 from qhn_core.model.scores import SCORES, score_table
-from qhn_core.paper.conventions import NETWORKS, Conventions, method_of
+from qhn_core.paper.conventions import METHODS, NETWORKS, Conventions, method_of
 from qhn_core.paper.cost import Cost
 from qhn_core.training.evaluation import last_epochs, seed_scores
 from qhn_core.training.loop import RunResult
@@ -32,6 +32,8 @@ CURVES = (
     "test_bce",
     "exact_objective",
 )
+PER_POINT = ("objective", "expected_log_likelihood", "gradient_magnitude")
+"""Curves that grow with the number of training points if the likelihood is summed."""
 TABLES = {
     "scores": ("run", "seed", "network", *SCORES),
     "curves": ("run", "epoch", *(f"{c}_{f}" for c in CURVES for f in ("mean", "std"))),
@@ -120,6 +122,21 @@ class PaperResults:
     def curve(self, run: int) -> pd.DataFrame:
         """Return mean and standard deviation over the seeds of a run, by epoch."""
         return self.curves[self.curves.run == run]
+
+    def curves_per_point(self, dataset: str, conventions: Conventions) -> dict[str, pd.DataFrame]:
+        """Return the `curve` of each method of Section IV that was run, by method.
+
+        Objective, likelihood and gradient are divided by the number of training points where the
+        likelihood is summed, so that sum and mean compare.
+        """
+        columns = [f"{name}_{part}" for name in PER_POINT for part in ("mean", "std")]
+        found = {}
+        for method in METHODS:
+            if (run := self.find(dataset, method, conventions)) is not None:
+                config, curve = self.configs[run], self.curve(run)
+                points = 2 * config.n_train_per_class if config.likelihood == "sum" else 1
+                found[method] = curve.assign(**{c: curve[c] / points for c in columns})
+        return found
 
 
 def score_rows(place: int, run: RunResult) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from qhn_core.paper.conventions import (
     GRADIENTS,
     LIKELIHOODS,
     beyond_configs,
+    check_choice,
     is_costly,
     method_config,
     paper_configs,
@@ -63,8 +64,12 @@ class Study:
         }
         for field, values in allowed.items():
             given = getattr(self, field)
-            if bad := [v for v in given if v not in values] or (not given and field != "parts"):
-                raise ValueError(f"{field}={bad or given!r}: must be of {', '.join(map(repr, values))}")
+            for value in given:
+                check_choice(field, value, values)
+            if not given and field != "parts":
+                raise ValueError(
+                    f"{field}={given!r}: must have at least one of {', '.join(map(repr, values))}"
+                )
         if self.beyond_seeds < 1:
             raise ValueError(f"beyond_seeds={self.beyond_seeds}: must be a whole number, 1 or more")
 

@@ -112,9 +112,10 @@ def _published_contrast(dataset: str, method: str, score: str) -> dict[str, floa
 def orderings(results: PaperResults, score: str = "test_bce") -> pd.DataFrame:
     """Count under each `Conventions` how much of the paper's ordering appears; best first.
 
-    clear: methods whose published difference from MLE exceeds 2 standard errors; reproduced and
-    reversed: those of them whose 95 % interval of our paired difference lies on the published side of
-    0, or on the other; rms: root mean square of ours - published over all cells.
+    clear: number of methods with a published difference from MLE of more than 2 standard errors.
+    reproduced: how many of them differ in the same direction here, by the 95 % interval of our paired
+    difference. reversed: how many differ in the other direction. rms: root mean square of ours - published
+    over all cells.
     """
     rows = []
     for conventions in all_conventions():

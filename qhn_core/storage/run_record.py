@@ -1,7 +1,7 @@
 """A run as it is stored: its state and history rows as npz, bit for bit."""
 
 import secrets
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,6 +11,7 @@ from qhn_core.config import RunConfig
 from qhn_core.storage.safe_zip import Layout, pack_arrays, unpack_arrays
 from qhn_core.training.history import HISTORY_COLUMNS, Rows, tidy
 from qhn_core.training.loop import RunResult
+from qhn_core.training.optimizers import moments_shape
 from qhn_core.training.state import TrainingState
 
 MAX_NAME = 120
@@ -51,19 +52,25 @@ def check_name(name: str) -> str:
     return name
 
 
-def pack_state(state: TrainingState) -> bytes:
-    """Pack a state as npz, an array for each field of TrainingState."""
-    return pack_arrays({f.name: np.asarray(getattr(state, f.name)) for f in fields(state)})
+def pack_state(config: RunConfig, state: TrainingState) -> bytes:
+    """Pack a state as npz, an array for each field in `state_layout`."""
+    return pack_arrays({name: np.asarray(getattr(state, name)) for name in state_layout(config)})
 
 
 def unpack_state(config: RunConfig, data: bytes, where: str = "state.npz") -> TrainingState:
     """Unpack a state, bit for bit; raises ValueError where its arrays do not fit the config."""
     arrays = unpack_arrays(data, state_layout(config), where)
+    arrays.setdefault("objective_to_beat", arrays["best_objective"])
+    arrays.setdefault("moments", np.zeros((config.n_seeds, *moments_shape(config))))
     return TrainingState(epoch=int(arrays.pop("epoch")), **arrays)
 
 
 def state_layout(config: RunConfig) -> Layout:
-    """Return the dtype and shape of each field of a state of all seeds of a config."""
+    """Return the dtype and shape of each field that is stored of a state of all seeds of a config.
+
+    What only some configs need is left out for the others. So the states of version 0.2.0, which knew none
+    of these configs, are read too.
+    """
     seeds = (config.n_seeds,)
     per_seed, angles = ("<i8", seeds), ("<f8", (*seeds, *config.angle_shape))
     return {
@@ -77,6 +84,8 @@ def state_layout(config: RunConfig) -> Layout:
         "samples": ("<i8", (*seeds, *samples_shape(config))),
         "gradient": angles,
         "diverged_at": per_seed,
+        **({"objective_to_beat": ("<f8", seeds)} if config.plateau == "previous-epoch" else {}),
+        **({"moments": ("<f8", (*seeds, *moments_shape(config)))} if moments_shape(config)[0] else {}),
     }
 
 

@@ -88,7 +88,7 @@ def export_zip(run: StoredRun) -> bytes:
         "history.csv": history.to_csv(index=False, lineterminator="\n", na_rep="nan").encode(),
         "history.parquet": history.to_parquet(index=False),
         "angles.npz": pack_angles(state),
-        "state.npz": pack_state(state),
+        "state.npz": pack_state(config, state),
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

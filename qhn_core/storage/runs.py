@@ -143,7 +143,7 @@ class RunStore:
             "versions": json.dumps(run.versions),
             "imported": run.imported,
         }
-        npz = None if run.state is None else pack_state(run.state)
+        npz = None if run.state is None else pack_state(run.config, run.state)
         with self.database.writing(wait) as db:
             old = db.execute("SELECT config FROM runs WHERE id = ?", (run_id,)).fetchone()
             if old is not None and RunConfig.model_validate_json(old["config"]) != run.config:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from qhn_core.bits import Float, bits_to_words, words_to_bits
 from qhn_core.circuits.base import Draws, seed_keys
-from qhn_core.circuits.closed_form import ClosedForm, most_probable_bits
+from qhn_core.circuits.batches import closed_form
 from qhn_core.circuits.simulators import get_simulator, row_blocks
 from qhn_core.config import RunConfig
 from qhn_core.model.predictions import mixture_scores, sampled_mixture_scores
@@ -55,7 +55,7 @@ def last_epochs(history: pd.DataFrame) -> pd.DataFrame:
 
 def _scores_at(config: RunConfig, table: ScoreTable, angles: Float) -> dict[str, dict[str, Float]]:
     """Scores (S,) of the average, the mixture and the most probable network at angles (S, L, 2, n)."""
-    simulator = get_simulator(config.simulator, config.n_qubits)
+    simulator = get_simulator(config.simulator, config.n_qubits, config.entangler)
     scores = {name: getattr(table, name) for name in SCORES}
     parts = []
     for block in row_blocks(len(angles), config.n_qubits):
@@ -80,8 +80,9 @@ def _sampled_scores_at(
 ) -> dict[str, dict[str, Float]]:
     """The same without tables, from samples of an epoch that no training reaches."""
     keys = seed_keys(config.seed, np.arange(len(angles)))
-    samples = ClosedForm(config, angles).samples(Draws(keys, config.epochs + 1, SUMMARY_SHOTS))
-    top = bits_to_words(most_probable_bits(angles)[:, None])
+    circuits = closed_form(config, angles)
+    samples = circuits.samples(Draws(keys, config.epochs + 1, SUMMARY_SHOTS))
+    top = bits_to_words(circuits.most_probable_bits()[:, None])
     return {
         "average": networks.mean_scores(samples),
         "mixture": sampled_mixture_scores(networks, words_to_bits(samples, config.n_qubits)),

@@ -1,8 +1,9 @@
 """Training as a pure function: advance(config, state, n_epochs) -> (state, history rows).
 
 Seed i draws its first angles from SeedSequence(seed).spawn(n_seeds)[i].spawn(1)[0], and the samples
-of epoch e from the stream of SeedSequence(seed).spawn(n_seeds)[i] and e (`circuits.base.Draws`). So its
-numbers do not depend on chunks, shards, workers or the other seeds.
+of epoch e from the stream of SeedSequence(seed).spawn(n_seeds)[i] and e (`circuits.base.Draws`). What an
+optimiser draws besides depends on i and e alone, too. So its numbers do not depend on chunks, shards,
+workers or the other seeds.
 """
 
 import os
@@ -21,7 +22,8 @@ from qhn_core.model.scores import network_scores_for
 from qhn_core.objectives.estimates import Estimate, Estimator, estimator_for, objective_of
 from qhn_core.training.evaluation import summarize
 from qhn_core.training.history import EpochRow, Rows, join_rows, tidy
-from qhn_core.training.schedules import ascend, at_epoch, decay_on_plateau
+from qhn_core.training.optimizers import OPTIMIZERS, moments_shape
+from qhn_core.training.schedules import at_epoch, decay_on_plateau
 from qhn_core.training.state import TrainingState, merge_states
 
 LARGEST_ANGLE = 2.0**52
@@ -40,18 +42,20 @@ def initial_state(config: RunConfig, seeds: Index | None = None) -> TrainingStat
     if config.initial_angles is not None:
         angles[:] = np.reshape(config.initial_angles, config.angle_shape)
     measured = estimator_for(config, seeds).estimate(config, angles, epoch=0)
-    count = len(seeds)
+    judged, count = _judged(config, measured), len(seeds)
     return TrainingState(
         epoch=0,
         seeds=seeds,
         angles=angles,
         best_angles=angles,
-        best_objective=_judged(config, measured),
+        best_objective=judged,
         learning_rate=np.full(count, config.learning_rate),
         stale_epochs=np.zeros(count, dtype=np.int64),
         samples=measured.samples,
         gradient=np.zeros_like(angles),
         diverged_at=np.zeros(count, dtype=np.int64),
+        objective_to_beat=judged,
+        moments=np.zeros((count, *moments_shape(config))),
     )
 
 
@@ -94,10 +98,10 @@ def _step(
     """Take one step: (the seeds whose numbers are finite, which those are, their row of the history)."""
     epoch = now.epoch + 1
     climbed = at_epoch(config, epoch)
-    gradient = estimator.gradient(climbed, now.angles, epoch, now.samples)
-    angles = ascend(now.angles, gradient, now.learning_rate)
-    finite = np.asarray((np.abs(angles) < LARGEST_ANGLE).all(axis=(1, 2, 3)))
-    measured = estimator.take(finite).estimate(climbed, angles[finite], epoch)
+    step = OPTIMIZERS[config.optimizer](climbed, estimator, now, epoch)
+    finite = np.asarray((np.abs(step.angles) < LARGEST_ANGLE).all(axis=(1, 2, 3)))
+    finite &= np.isfinite(step.moments).all(axis=(1, 2, 3, 4))
+    measured = estimator.take(finite).estimate(climbed, step.angles[finite], epoch)
     ok = np.isfinite(objective_of(climbed, measured.terms))
     measured = measured.take(ok)
     finite[finite] = ok
@@ -105,10 +109,11 @@ def _step(
     moved = replace(
         now,
         epoch=epoch,
-        angles=angles[finite],
+        angles=step.angles[finite],
         samples=measured.samples,
-        gradient=gradient[finite],
-        **_progress(config, now, angles[finite], _judged(config, measured)),
+        gradient=step.gradient[finite],
+        moments=step.moments[finite],
+        **_progress(config, now, step.angles[finite], _judged(config, measured)),
     )
     row = EpochRow(
         seed=now.seeds,
@@ -131,18 +136,20 @@ def _judged(config: RunConfig, measured: Estimate) -> Float:
 def _progress(config: RunConfig, now: TrainingState, angles: Float, judged: Float) -> dict[str, Any]:
     """The fields of the state that depend on whether the objective at the new angles is better."""
     better = judged > now.best_objective
+    best = np.maximum(judged, now.best_objective)
     learning_rate, stale_epochs = decay_on_plateau(
         now.learning_rate,
         now.stale_epochs,
-        judged > now.best_objective + config.min_delta,
+        (judged > now.objective_to_beat + config.min_delta) | (config.plateau == "none"),
         config.patience,
         config.decay_factor,
     )
     return {
         "best_angles": np.where(better[:, None, None, None], angles, now.best_angles),
-        "best_objective": np.maximum(judged, now.best_objective),
+        "best_objective": best,
         "learning_rate": learning_rate,
         "stale_epochs": stale_epochs,
+        "objective_to_beat": judged if config.plateau == "previous-epoch" else best,
     }
 
 

@@ -13,12 +13,6 @@ LAST_OF_EXPONENTIAL = 1e-3
 """λ of the last epoch of the exponential schedule, relative to that of the first."""
 
 
-def ascend(angles: Float, gradient: Float, learning_rate: Float) -> Float:
-    """Take one step with each seed: angles + η gradient; angles (S, L, 2, n), learning_rate (S,)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # training reports a seed that diverges
-        return angles + learning_rate[:, None, None, None] * gradient
-
-
 def decay_on_plateau(
     learning_rate: Float,
     stale_epochs: Index,

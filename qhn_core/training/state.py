@@ -30,6 +30,13 @@ class TrainingState:
     """The gradient that led to `angles`; zero before the first epoch."""
     diverged_at: Index
     """Epoch at which a seed's numbers stopped being finite, 0 where they are."""
+    objective_to_beat: Float
+    """An epoch without improvement is one that does not exceed this by min δ, see `RunConfig.plateau`.
+
+    It is the objective of the epoch before, or the best so far.
+    """
+    moments: Float
+    """What the optimiser remembers of earlier gradients (S, M, L, 2, n): M = 2 for Adam, 0 for others."""
 
     def take(self, rows: Any) -> "TrainingState":
         """Keep some of the seeds: rows is a slice, mask or index array."""

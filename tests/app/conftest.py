@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from qhn_core.jobs.workers import thread_workers
 from tests import SECONDS
 
 ROOT = Path(__file__).parents[2]
+
+
+def as_read(markdown):
+    """Markdown without the marks that keep text from being read as Markdown."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.replace("\u2060", "")).replace("  \n", "\n")
 
 
 class Page:
@@ -47,6 +53,11 @@ class Page:
         self.button(label).click()
         return self.look()
 
+    def act(self, action):
+        """Press a button of the live view: "play", "pause", "step" or "reset"."""
+        self.memory.action = action
+        return self.look()
+
     def button(self, label):
         [found] = [b for b in self.at.button if b.label == label]
         return found
@@ -55,16 +66,21 @@ class Page:
         """{label: whether it can be pressed}."""
         return {b.label: not b.disabled for b in self.at.button}
 
+    @property
+    def memory(self):
+        """What the pages remember of this visitor."""
+        return self.at.session_state["visitor"]
+
     def value(self, field):
         return self.at.get_by_key(field).value
 
     @property
     def job(self):
-        return self.service.get(self.at.session_state["job"])
+        return self.service.get(self.memory.job)
 
     @property
     def has_job(self):
-        return "job" in self.at.session_state
+        return self.memory.job is not None
 
     @property
     def rested(self):
@@ -74,7 +90,7 @@ class Page:
     @property
     def badge(self):
         """Whether the page says that its controls are no longer those of the run on show."""
-        return any("controls changed" in m.value for m in self.at.markdown)
+        return any("settings changed" in m.value for m in self.at.markdown)
 
     @property
     def view(self):
@@ -88,9 +104,9 @@ class Page:
 
     @property
     def text(self):
-        """All messages on the page, as one text."""
+        """All messages on the page, as one text, as a reader sees them."""
         kinds = (self.at.error, self.at.warning, self.at.info, self.at.caption)
-        return "\n".join(item.value for kind in kinds for item in kind)
+        return as_read("\n".join(item.value for kind in kinds for item in kind))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import qhn_core as qhn
 from qhn_core.jobs.job import Status
 from qhn_core.landscape.gradient_field import gradient_field
 from qhn_core.landscape.trajectories import training_path
+from tests.app.conftest import as_read
 
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "3", "shots": "20"}
 CONFIG = qhn.RunConfig(n_hidden=1, epochs=6, n_seeds=3, shots=20)
@@ -119,7 +120,7 @@ def test_a_point_can_be_looked_at_and_trained_from(visit):
     page = visit("landscape", **SMALL, look="point")
     _, scan = scan_of(CONFIG)
     x, y = float(scan.axis[3]), float(scan.axis[30])
-    page.at.session_state["point"] = (x, y)
+    page.memory.point = (x, y)
     place = f"(−{-x / np.pi:.2f}π, {y / np.pi:.2f}π)"
     assert any(place in text.value for text in page.look().at.markdown)
     assert page.view["point"] == [x, y]
@@ -134,7 +135,7 @@ def test_a_point_can_be_looked_at_and_trained_from(visit):
 
 def test_another_plane_starts_at_its_centre(visit):
     page = visit("landscape", **SMALL, look="point")
-    page.at.session_state["point"] = (1.0, 2.0)
+    page.memory.point = (1.0, 2.0)
     page.look().set(plane="random-ry")
     assert any("at (0.00π, 0.00π)" in text.value for text in page.at.markdown)
 
@@ -142,7 +143,7 @@ def test_another_plane_starts_at_its_centre(visit):
 def test_another_seed_of_directions_lets_the_point_go(visit):
     page = visit("landscape", **SMALL)
     assert page.view["point"] is None
-    page.at.session_state["point"] = (1.0, 2.0)
+    page.memory.point = (1.0, 2.0)
     assert page.look().view["point"] == [1.0, 2.0]
     assert page.set(plane_seed=1).view["point"] is None
 
@@ -182,7 +183,7 @@ def test_a_broken_link_says_so_and_trains_nothing(visit):
 )
 def test_a_link_to_a_view_that_is_not_on_offer_says_what_is(visit, field, text, offered):
     page = visit("landscape", **SMALL, **{field: text})
-    [message] = [w.value for w in page.at.warning]
+    [message] = [as_read(w.value) for w in page.at.warning]
     assert f"{field}='{text}': this page offers" in message
     assert offered in message
     assert page.view["shape"] == [41, 41]
@@ -209,10 +210,10 @@ def test_the_train_page_keeps_the_angles_until_random_ones_are_wanted(visit):
 def test_a_stopped_scan_says_how_far_it_is_and_goes_on(visit):
     page = visit("landscape", **SMALL)
     whole = page.view
-    held = page.at.session_state["scanning"]
+    held = page.memory.scanning
     some = np.zeros_like(held.scan.done)
     some[::4, ::4] = True
-    page.at.session_state["scanning"] = replace(held, scan=replace(held.scan, done=some), stopped=True)
+    page.memory.scanning = replace(held, scan=replace(held.scan, done=some), stopped=True)
     page.look()
     [bar] = page.at.get("progress")
     assert "stopped at 121 of 1681 points" in bar.proto.text

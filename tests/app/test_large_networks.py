@@ -86,7 +86,7 @@ def test_what_needs_all_networks_says_what_to_change(visit, changes, words):
     assert page.buttons()["Train"] is False
     assert page.job is before
     undone = {field: {"exact": False, "n_layers": 1}[field] for field in changes}
-    assert page.set(**undone).buttons()["Train"] is True
+    assert page.set(**undone).view["can_reset"] is True
     assert page.text == ""
 
 
@@ -129,8 +129,8 @@ def test_a_run_goes_through_the_store_and_a_zip_and_on(tmp_path, service, option
 
 def test_a_stored_run_of_more_neurons_than_are_on_offer_can_be_opened(visit):
     page = visit(**DIGITS)
-    page.at.session_state["stops"]["bandwidth"].append(16.5)  # as the Runs page does
-    page.at.session_state["wanted"] = {"dataset": "moons", "n_hidden": 16, "bandwidth": 16.5}
+    page.memory.stops["bandwidth"].append(16.5)  # as the Runs page does
+    page.memory.wanted = {"dataset": "moons", "n_hidden": 16, "bandwidth": 16.5}
     page.look()
     assert (page.value("n_hidden"), page.value("bandwidth"), page.text) == (16, 16.5, "")
     page.set(n_hidden=15)

@@ -3,14 +3,29 @@ import pytest
 
 import qhn_core as qhn
 from qhn_core.jobs.job import Status
+from qhn_core.jobs.limits import Limits
 from qhn_core.training.loop import initial_state
 from tests import SECONDS
+from tests.app.conftest import as_read
 
 SMALL = {"n_hidden": "1", "epochs": "6", "n_seeds": "2", "shots": "20"}
 """A link to a run that is over in a moment."""
 PRESETS = {
-    "Paper": {"objective": "selbo", "regularization": 1.0, "gradient": "algorithm-1", "shots": 100},
-    "Corrected": {"objective": "selbo", "regularization": 100.0, "gradient": "chain-rule", "shots": 100},
+    "Recommended": {
+        "optimizer": "adam",
+        "learning_rate": 1.0,
+        "plateau": "previous-epoch",
+        "gradient": "chain-rule",
+        "shots": 100,
+    },
+    "As printed": {
+        "objective": "selbo",
+        "regularization": 1.0,
+        "optimizer": "gradient-ascent",
+        "plateau": "previous-epoch",
+        "gradient": "algorithm-1",
+        "shots": 100,
+    },
     "Exact": {"objective": "elbo", "regularization": 10.0, "gradient": "chain-rule", "shots": None},
 }
 CHANGES = {  # every control: (another value, what it makes of the config)
@@ -24,6 +39,9 @@ CHANGES = {  # every control: (another value, what it makes of the config)
     "exact": (True, {"shots": None}),
     "shots": (50, {"shots": 50}),
     "gradient": ("algorithm-1", {"gradient": "algorithm-1"}),
+    "optimizer": ("adam", {"optimizer": "adam"}),
+    "plateau": ("previous-epoch", {"plateau": "previous-epoch"}),
+    "entangler": ("none", {"entangler": "none"}),
     "likelihood": ("mean", {"likelihood": "mean"}),
     "epochs": (10, {"epochs": 10}),
     "learning_rate": (0.25, {"learning_rate": 0.25}),
@@ -60,7 +78,7 @@ def test_looking_again_starts_nothing_new(visit):
     page = visit()
     first = page.job
     assert page.look().job is first
-    page.press("Pause")
+    page.act("pause")
     assert page.look().job is first
 
 
@@ -91,6 +109,10 @@ def test_every_field_of_a_config_that_has_a_control_is_tested_here():
         "simulator",
         "initial_angles",
         "annealing",
+        "beta_1",
+        "beta_2",
+        "perturbation",
+        "damping",
     }
 
 
@@ -139,7 +161,7 @@ def test_a_preset_sets_the_controls_and_leaves_the_others(visit, preset):
 
 def test_presets_can_follow_each_other(visit):
     page = visit(**SMALL)
-    for preset in ("Exact", "Paper"):
+    for preset in ("Exact", "As printed"):
         page.press(preset)
     page.press("Train")
     assert page.job.config.shots == 100
@@ -181,30 +203,28 @@ def test_every_control_says_what_it_does(visit):
     assert silent == ["dataset"]  # its label and the pictures above it say it all
 
 
-# --- Train, Pause, Step, Reset -----------------------------------------------------------------------
+# --- Train, Play, Step, Reset ------------------------------------------------------------------------
 
 
-def test_pause_stops_and_resume_goes_on_to_the_result_of_train(visit, go_on):
-    page = visit(**{**SMALL, "epochs": "30"}).press("Pause")
+def test_pause_stops_and_play_goes_on_to_the_result_of_train(visit, go_on):
+    page = visit(**{**SMALL, "epochs": "30"}).act("pause")
     assert page.rested.status == Status.PAUSED
     stopped = page.job.epoch
     assert stopped < 30
-    assert page.look().buttons() | {"Resume": True, "Step": True} == page.buttons()
-    assert "Pause" not in page.buttons()
     go_on()
     assert page.look().job.epoch == stopped
-    page.press("Resume")
+    page.act("play")
     assert page.rested.status == Status.DONE
     expected = qhn.train(page.job.config)
     np.testing.assert_array_equal(page.job.state.best_angles, expected.best_angles)
 
 
 def test_step_is_one_epoch(visit, go_on):
-    page = visit(**{**SMALL, "epochs": "50"}).press("Pause")
+    page = visit(**{**SMALL, "epochs": "50"}).act("pause")
     epoch = page.rested.epoch
     go_on()
     for more in (1, 2):
-        page.look().press("Step")
+        page.act("step")
         assert page.rested.status == Status.PAUSED
         assert page.job.epoch == epoch + more
 
@@ -212,7 +232,7 @@ def test_step_is_one_epoch(visit, go_on):
 def test_reset_goes_to_the_initial_angles_with_the_controls_as_they_stand(visit):
     page = visit(**SMALL)
     first = page.rested
-    page.set(regularization=25.0).press("Reset")
+    page.set(regularization=25.0).act("reset")
     assert page.job is not first
     assert (page.rested.status, page.job.epoch) == (Status.PAUSED, 0)
     assert page.job.config == first.config.model_copy(update={"regularization": 25.0})
@@ -220,35 +240,57 @@ def test_reset_goes_to_the_initial_angles_with_the_controls_as_they_stand(visit)
     assert first.status == Status.DONE
 
 
-def test_pause_and_step_are_off_when_a_run_is_over(visit):
+def test_after_reset_and_step_play_goes_on_from_there(visit):
+    page = visit(**SMALL)
+    first = page.rested
+    page.act("reset").act("step")
+    again = page.rested
+    assert (again.status, again.epoch) == (Status.PAUSED, 1)
+    page.act("play")
+    assert page.job is again, "not the finished run of the same settings"
+    assert page.rested.status == Status.DONE
+    np.testing.assert_array_equal(page.job.state.angles, first.state.angles)
+
+
+def test_a_press_is_taken_once(visit, go_on):
+    page = visit(**{**SMALL, "epochs": "50"}).act("pause")
+    epoch = page.rested.epoch
+    go_on()
+    page.act("step")
+    page.service.wait(page.job.id, SECONDS)
+    page.look().look()
+    assert page.rested.epoch == epoch + 1
+
+
+def test_train_is_off_while_the_settings_are_those_of_the_run_on_show(visit):
     page = visit(**SMALL)
     assert page.rested.status == Status.DONE
-    buttons = page.look().buttons()
-    pressable = [buttons[label] for label in ("Train", "Pause", "Step", "Reset")]
-    assert pressable == [True, False, False, True]
+    assert page.look().buttons()["Train"] is False
+    assert page.set(seed=3).buttons()["Train"] is True
+    assert page.set(seed=0).buttons()["Train"] is False
 
 
-def test_the_view_knows_for_which_status_the_buttons_were_drawn(visit, service, go_on, monkeypatch):
-    """Between the toolbar and the end of the script a short run may end: the view then asks again."""
-    told = []
-
-    def slow_to_draw(events_path, status, key):
-        go_on()
-        service.wait(events_path.split("/")[3], SECONDS)
-        told.append(status)
-
-    monkeypatch.setattr("pages.parts.browser_views.live_run", slow_to_draw)
+def test_a_run_that_was_given_up_can_be_trained_again(visit, service, go_on):
     page = visit(**SMALL)
-    assert page.job.status == Status.DONE
-    assert page.buttons()["Pause"] is True
-    assert Status(told[0]).is_moving
-    page.look()
-    assert page.buttons()["Pause"] is False
-    assert told[1] == Status.DONE
+    service.cancel(page.job.id)
+    cancelled = page.job
+    assert page.look().buttons()["Train"] is True
+    go_on()
+    page.press("Train")
+    assert page.job is not cancelled
+    assert page.rested.status == Status.DONE
 
 
-def test_step_is_off_while_a_run_moves(visit, go_on):
-    assert visit(**SMALL).buttons()["Step"] is False
+def test_a_finished_run_that_is_asked_for_again_is_played_again(visit):
+    page = visit(**SMALL)
+    first = page.rested
+    assert page.view["replay"] == 0
+    page.set(seed=3).press("Train")
+    assert page.rested.config.seed == 3
+    assert page.look().view["replay"] == 0, "a run that is trained now is no replay"
+    page.set(seed=0).press("Train")
+    assert page.job is first
+    assert page.view["replay"] == 1
 
 
 def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
@@ -262,13 +304,13 @@ def test_another_run_ends_the_one_that_nobody_watches_any_more(visit, go_on):
 def test_a_click_of_one_visitor_stops_no_run_of_another(visit):
     one, other = visit(**SMALL, seed="1"), visit(**SMALL, seed="2")
     assert one.job is not other.job
-    one.press("Pause")
+    one.act("pause")
     assert other.rested.status == Status.DONE
 
 
 def test_the_view_is_told_whose_pictures_to_draw(visit):
     page = visit(**SMALL)
-    [choice] = page.at.sidebar.selectbox
+    [choice] = [box for box in page.at.sidebar.selectbox if box.label == "Seed on show"]
     assert choice.options == ["best so far", "0", "1"]
     assert "seed=" not in page.view["events_url"]
     choice.set_value(1)
@@ -284,17 +326,17 @@ def test_an_invalid_value_is_explained_beside_its_control_and_can_not_be_trained
     running = page.job
     value, range_ = INVALID[field]
     page.set(**{field: value})
-    [message] = [e.value for e in page.at.error]
+    [message] = [as_read(e.value) for e in page.at.error]
     assert f"{field}={value}" in message
     assert range_ in message
     advanced = page.at.sidebar.expander[0]
     assert [":red[" in c.value for c in advanced.caption] == [True]
     assert page.buttons()["Train"] is False
-    assert page.buttons()["Reset"] is False
+    assert page.view["can_reset"] is False
     # the rest of the page still works
     assert page.job is running
     assert page.view["events_url"].startswith(f"/qhn/runs/{running.id}/events")
-    page.press("Pause")
+    page.act("pause")
     assert page.rested.status == Status.PAUSED
     page.set(objective="elbo", **{field: CHANGES[field][0]})
     assert len(page.at.error) == 0
@@ -317,7 +359,7 @@ def test_a_server_that_is_full_says_so_on_the_page(visit, service):
     assert "runs are under way" in page.text
     assert page.job.config.seed == 5
     stopped = visit(run=paused.id)
-    assert "runs are under way" in stopped.press("Resume").text
+    assert "runs are under way" in stopped.act("play").text
     assert stopped.job.status == Status.PAUSED
     for job in taken:
         service.cancel(job.id)
@@ -336,11 +378,41 @@ def test_a_link_is_an_experiment(visit):
     assert not page.badge
 
 
-@pytest.mark.parametrize("text", ["25.0", "2.5e1"])
-def test_a_number_in_a_link_may_be_written_as_one_likes(visit, text):
-    page = visit(**SMALL, regularization=text)
-    assert page.text.strip() == ""
-    assert page.job.config.regularization == 25
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("regularization", "25.0"),
+        ("regularization", "2.5e1"),
+        ("regularization", "2.5E+1"),
+        ("regularization", "1e-5"),  # as Python writes it: 1e-05, as JavaScript does: 0.00001
+        ("regularization", "0.00001"),
+        ("regularization", "0.1234567890123456"),
+        ("regularization", "1e21"),
+        ("bandwidth", "0.70"),
+        ("bandwidth", "1e-7"),
+        ("epochs", "1e1"),
+        ("epochs", "10.0"),
+        ("min_delta", "1e-5"),
+        ("learning_rate", "2.50"),
+    ],
+)
+def test_any_spelling_of_a_number_stays_in_the_address_and_means_the_same(visit, field, text):
+    page = visit(**{**SMALL, field: text})
+    assert page.text == ""
+    assert getattr(page.job.config, field) == page.value(field) == float(text)
+    [kept] = [page.at.query_params[field]]
+    assert float(kept) == float(text)
+    sent_on = visit(**{name: t for name, t in page.at.query_params.items() if name != "run"})
+    assert sent_on.job.config == page.job.config
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "Infinity", "1e999"])
+@pytest.mark.parametrize("field", ["epochs", "seed", "regularization", "bandwidth", "learning_rate"])
+def test_a_number_that_is_not_finite_is_refused(visit, field, text):
+    page = visit(**{field: text})
+    assert f"{field}='{text}'" in page.text
+    assert not page.has_job
+    assert field not in page.at.query_params
 
 
 def test_a_link_to_an_exact_run(visit):
@@ -383,6 +455,29 @@ def test_a_broken_link_says_what_was_wrong_and_starts_nothing(visit, link):
     assert not page.has_job
     assert page.view["events_url"] is None
     assert page.service.jobs() == []
+
+
+HOSTILE = "![x](https://example.org/x.png) [y](//example.org) <b>z</b> :red[a] $b$ http://c.org www.d.org"
+
+
+@pytest.mark.parametrize("field", [HOSTILE, "run", "dataset", "epochs"])
+def test_text_of_a_link_is_shown_as_text(visit, field):
+    page = visit(**{field: HOSTILE})
+    assert HOSTILE in page.text
+    [shown] = [w.value for w in page.at.warning]
+    for mark in "![]()<>$":
+        assert shown.count(mark) == shown.count(f"\\{mark}") > 0, mark
+    for link in (":r", "://", "www."):
+        assert link not in shown
+
+
+def test_a_server_with_narrow_limits_greets_nobody_with_an_error(visit, service):
+    service.limits = Limits(max_seeds=5, max_epochs=150, max_qubits=10)
+    page = visit()
+    assert page.text == ""
+    assert page.job.config == qhn.RunConfig(n_seeds=4, epochs=100, n_hidden=1)
+    page.set(dataset="digits")
+    assert page.text == ""
 
 
 def test_after_a_broken_link_the_page_works_with_defaults(visit):

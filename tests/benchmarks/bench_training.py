@@ -30,14 +30,14 @@ def command_line(*options: str) -> dict:
 def naive_epoch_seconds(config: qhn.RunConfig) -> float:
     """One epoch of one seed as a newcomer writes it: plain circuits, numpy's choice, eq. (21) in numpy."""
     rng = np.random.default_rng(0)
-    problem = score_table(config)
+    table = score_table(config)
     angles = rng.uniform(0, 2 * np.pi, (1, *config.angle_shape))
     circuits = shifted_angles(angles).reshape(-1, *config.angle_shape)
     prior = rng.integers(0, 2, (config.shots, config.n_qubits), dtype=np.uint8)
     started = time.perf_counter()
     for q in plain_loop(circuits):
         drawn = rng.choice(q.size, config.shots, p=q / q.sum())
-        problem.train_log_likelihood[drawn].mean()
+        table.train_log_likelihood[drawn].mean()
         qhn.mmd_squared_unbiased(index_to_bits(drawn, config.n_qubits), prior, config.h)
     return time.perf_counter() - started
 

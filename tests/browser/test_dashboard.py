@@ -18,6 +18,8 @@ from tests import SECONDS
 
 from .conftest import path_to
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"n_hidden": 1, "n_seeds": 2, "epochs": 20}
 """A link to a run that is over in a moment."""
 LIVELY = {"n_hidden": 1, "n_seeds": 2, "epochs": 2000}
@@ -58,7 +60,7 @@ def test_change_the_strength_train_watch_and_find_the_numbers_of_the_command_lin
         handle = visitor.page.wait_for_function(more, arg=[objective, points[-1]])
         points.append(handle.json_value())
     visitor.wait_for_run(state="done")
-    expect(visitor.page.get_by_role("button", name="Pause", exact=True)).to_be_disabled()
+    expect(visitor.page.get_by_role("button", name="Step", exact=True)).to_be_disabled()
     assert len(points) > 3, "the curves jumped instead of growing"
     assert visitor.page.evaluate("([a, b]) => a === b", [objective, chart(visitor, "objective")])
 
@@ -90,7 +92,7 @@ def test_a_first_open_shows_a_moving_run_in_four_views_on_one_screen(visit):
     visitor.page.wait_for_function(FITS, arg=["Width"])
 
 
-def test_pause_look_at_the_uncertainty_step_and_resume(visit):
+def test_pause_look_at_the_uncertainty_step_and_play(visit):
     visitor = visit(path_to("", **LIVELY, seed=1)).wait_for_run(epoch=2)
     visitor.press("Pause").wait_for_run(state="paused")
     boundary = chart(visitor, "boundary")
@@ -99,12 +101,29 @@ def test_pause_look_at_the_uncertainty_step_and_resume(visit):
     visitor.page.get_by_role("radio", name="uncertainty").click()
     visitor.page.wait_for_function(f"(node) => ({shown})(node) === 'false,true,false'", arg=boundary)
 
-    visitor.page.get_by_role("button", name="Resume", exact=True).wait_for()
+    visitor.page.get_by_role("button", name="Play", exact=True).wait_for()
     epoch = int(visitor.live.get_attribute("data-epoch"))
     visitor.press("Step").wait_for_run(epoch=epoch + 1, state="paused")
     assert int(visitor.live.get_attribute("data-epoch")) == epoch + 1
-    visitor.press("Resume").wait_for_run(epoch=epoch + 3, state="running")
+    visitor.press("Play").wait_for_run(epoch=epoch + 3, state="running")
     assert visitor.page.evaluate(shown, boundary) == "false,true,false", "new data keep the choice"
+
+
+def test_a_finished_run_is_played_again_and_reset_goes_back_to_its_start(visit):
+    visitor = visit(path_to("", **{**QUICK, "epochs": 60}, seed=5)).wait_for_run(state="done")
+    objective = chart(visitor, "objective")
+    whole = visitor.page.evaluate(COUNT_POINTS, objective)
+    visitor.press("Play")
+    visitor.page.locator(".qhn.live[data-replay]").wait_for()
+    assert "Replay of a finished run" in visitor.live.inner_text()
+    visitor.page.wait_for_function(
+        f"([node, whole]) => ({COUNT_POINTS})(node) < whole", arg=[objective, whole]
+    )
+    visitor.page.locator(".qhn.live:not([data-replay])").wait_for()
+    assert visitor.page.evaluate(COUNT_POINTS, objective) == whole
+    visitor.press("Reset").wait_for_run(epoch=0, state="paused")
+    visitor.press("Step").wait_for_run(epoch=1, state="paused")
+    visitor.press("Play").wait_for_run(state="done")
 
 
 # --- links -------------------------------------------------------------------------------------------
@@ -133,7 +152,7 @@ def test_presets_reach_the_address(visit):
     visitor = visit(path_to("", **QUICK)).wait_for_run()
     visitor.press("Exact").wait_for_link(objective="elbo", regularization=10, exact="true")
     assert visitor.config == qhn.RunConfig(**QUICK, objective="elbo", regularization=10.0, shots=None)
-    visitor.press("Paper").wait_for_link(gradient="algorithm-1")
+    visitor.press("As printed").wait_for_link(gradient="algorithm-1")
     visitor.page.wait_for_function("() => !location.search.includes('exact')")
     assert visitor.config == qhn.RunConfig(**QUICK, gradient="algorithm-1")
 
@@ -172,7 +191,7 @@ def test_a_broken_link_says_what_was_wrong_and_runs_nothing(visit):
     message = visitor.page.get_by_test_id("stAlert")
     message.wait_for()
     text = message.inner_text()
-    assert "objective='vae': should be 'mle', 'elbo' or 'selbo'" in text
+    assert "objective='vae': this page offers 'mle', 'elbo' or 'selbo'" in text
     assert "regularization='-3'" in text
     assert "0 ≤ regularization" in text
     visitor.live.wait_for()

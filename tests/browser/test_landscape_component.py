@@ -1,11 +1,13 @@
-"""assets/landscape.js on its own, with a test in the place of Streamlit and without Plotly."""
+"""assets/landscape/ on its own, with a test in the place of Streamlit and without Plotly."""
 
 import base64
 
 import numpy as np
 import pytest
 
-from .conftest import ROOT
+from qhn_core.figures.javascript import bundle
+
+pytestmark = pytest.mark.slow
 
 START = """async ([code, data]) => {
     const module = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
@@ -31,7 +33,7 @@ def page(shared_context):
     rng = np.random.default_rng(0)
     page = shared_context.new_page()
     page.goto("about:blank")
-    code = "\n".join((ROOT / "assets" / name).read_text() for name in ("plots.js", "landscape.js"))
+    code = bundle("landscape/landscape.js")
     data = {
         "axis": encoded(np.linspace(-1, 1, 11)),
         "shape": [11, 11],

@@ -2,7 +2,9 @@
 
 import pytest
 
-from .conftest import ROOT
+from qhn_core.figures.javascript import bundle
+
+pytestmark = pytest.mark.slow
 
 START = """async (code) => {
     window.EventSource = class extends EventTarget {
@@ -29,7 +31,7 @@ def page(shared_context):
     """draw(status): the page was drawn for it; send(state): the run is in it; told: what the page hears."""
     page = shared_context.new_page()
     page.goto("about:blank")
-    code = "\n".join((ROOT / "assets" / name).read_text() for name in ("plots.js", "live_run.js"))
+    code = bundle("live_run.js")
     page.evaluate(START, code)
     yield page
     page.close()

@@ -17,6 +17,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
@@ -117,8 +118,8 @@ class Session:
         self.problems = []
         """Exceptions and error boxes that the page has shown."""
         self.events_path = None
-        self.drawn_status = None
-        """The status of that run when the page was drawn."""
+        self.live_id = None
+        """The id of the live view, which sends presses of its buttons."""
         self.begun = 0
         """Runs of the whole page that have begun."""
         self.at_rest = False
@@ -164,6 +165,11 @@ class Session:
         await self.rerun(trigger=button.id)
         return True
 
+    async def act(self, action):
+        """Press a button of the live view: "play", "pause", "step" or "reset"."""
+        payload = json.dumps([{"event": "action", "value": action}])
+        await self.rerun(trigger=(_make_trigger_id(self.live_id, "events"), payload))
+
     async def set_number(self, label, value):
         field = "int_value" if isinstance(value, int) else "double_value"
         self.values[self.widgets[label].id] = (field, value)
@@ -192,7 +198,9 @@ class Session:
                 widget.string_array_value.data.extend(value)
             else:
                 setattr(widget, field, value)
-        if trigger:
+        if isinstance(trigger, tuple):
+            state.widget_states.widgets.add(id=trigger[0], json_trigger_value=trigger[1])
+        elif trigger:
             state.widget_states.widgets.add(id=trigger, trigger_value=True)
         await self._socket.send(message.SerializeToString())
 
@@ -238,7 +246,7 @@ class Session:
             self.problems.append(drawn.body)
         elif kind == "bidi_component" and drawn.component_name == "qhn_live_run":
             data = json.loads(drawn.json or drawn.mixed.json)
-            self.events_path, self.drawn_status = data["events_url"], data["status"]
+            self.events_path, self.live_id = data["events_url"], drawn.id
         elif hasattr(drawn, "label") and hasattr(drawn, "id"):
             self.widgets[drawn.label] = drawn
 

@@ -18,6 +18,8 @@ from qhn_core.storage.runs import RunStore
 from tests import SECONDS
 from tests.small_runs import assert_whole, small, until
 
+pytestmark = pytest.mark.slow
+
 if importlib.util.find_spec("distributed") is None and not os.environ.get("CI"):
     pytest.skip("needs Dask: pip install 'qhn-explorer[cluster]'", allow_module_level=True)
 

@@ -20,6 +20,8 @@ from tests.small_runs import assert_same_run, assert_whole, small, until
 
 from .browserless import AppServer, Session, child_processes, events, is_running
 
+pytestmark = pytest.mark.slow
+
 
 def saved(folder):
     """(status, epoch) of the only run of a store that somebody else may be writing; before it, ("", 0)."""
@@ -101,7 +103,7 @@ def test_the_killed_app_shows_the_run_again_and_resume_ends_it_as_if_nothing_had
                 if first is None:
                     first = status
                     if resume:
-                        assert await session.click("Resume")
+                        await session.act("play")
                 last = status
                 if event == "end" or epoch >= until_epoch:
                     break

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,6 +29,8 @@ from tests.manual_executor import ManualClock, ManualExecutor
 from tests.small_runs import assert_same_run, assert_whole, small, until
 
 from .deadly import be_there_until_killed, kill_own_worker
+
+pytestmark = pytest.mark.slow
 
 WORKERS = 3
 CONFIGS = [small(), small(seed=12, n_seeds=1), small(shots=None, objective="elbo", epochs=4)]
@@ -117,11 +120,17 @@ class Schedules(RuleBasedStateMachine):
     def kill(self, tasks):
         self.work(tasks)
         self.hand.clock.settle()
+        self.hand.end_interrupted()
         for job in self.jobs():
             if job.in_flight:
                 at = (job.id, job.state is None, job.epoch)
                 self.crashes[at] = self.crashes.get(at, 0) + 1
         self.hand.kill()
+
+    @rule(seconds=st.sampled_from([0.1, 0.6]))
+    def time_passes(self, seconds):
+        """What was stopped is broken off after half a second."""
+        self.hand.clock.advance(seconds)
 
     @rule()
     def restart(self):
@@ -183,15 +192,16 @@ def test_a_worker_process_that_is_killed_costs_one_chunk_and_no_number(serve):
         pools.append(workers.make())
         return pools[-1]
 
-    service = serve(Workers(make, 1), pace=True, clock=clock)
+    service = serve(Workers(make, 1, workers.stop), pace=True, clock=clock)
     jobs = [service.submit(small(seed=seed, n_seeds=2, epochs=40)) for seed in (1, 2)]
     until(lambda: all(job.epoch for job in jobs))  # after an epoch each they wait for the clock
-    [worker] = pools[0]._processes
+    [worker] = pools[0].pids()
     os.kill(worker, signal.SIGSTOP)
     clock.advance(1)
     assert any(job.in_flight for job in jobs)
     os.kill(worker, signal.SIGKILL)
-    until(lambda: len(pools) == 2)
+    until(lambda: pools[0].pids() not in ([], [worker]))
+    assert len(pools) == 1
     assert any("going on from epoch" in job.message for job in jobs)
     until(lambda: clock.advance(1) or all(job.status.is_final for job in jobs))
     for job in jobs:

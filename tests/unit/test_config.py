@@ -53,6 +53,13 @@ OTHER = {  # another allowed value of every field
     "simulator": "cirq",
     "annealing": "cyclical",
     "initial_angles": (0.5,) * 28,
+    "optimizer": "adam",
+    "beta_1": 0.5,
+    "beta_2": 0.5,
+    "perturbation": 0.2,
+    "damping": 0.1,
+    "plateau": "none",
+    "entangler": "none",
 }
 ALL_OTHER = RunConfig(**{**OTHER, "initial_angles": (0.5,) * 40})
 FLOATS = [
@@ -63,6 +70,10 @@ FLOATS = [
     "learning_rate",
     "min_delta",
     "decay_factor",
+    "beta_1",
+    "beta_2",
+    "perturbation",
+    "damping",
 ]
 
 
@@ -169,6 +180,18 @@ def test_a_config_is_frozen_and_hashable():
         ({"dataset_seed": 2**63}, [f"dataset_seed={2**63}", "less than"]),
         ({"shots": 0}, ["shots=0", "greater than or equal to 1"]),
         ({"shots": 1, "objective": "selbo"}, ["shots=1", "at least 2"]),
+        ({"optimizer": "lbfgs"}, ["optimizer='lbfgs'", "'gradient-ascent'", "'adam'", "'rotosolve'"]),
+        ({"entangler": "ring"}, ["entangler='ring'", "'brickwork' or 'none'"]),
+        ({"plateau": "always"}, ["plateau='always'", "'best-so-far'", "'previous-epoch'", "'none'"]),
+        ({"beta_1": 1.0}, ["beta_1=1.0", "0 <= beta_1 < 1"]),
+        ({"beta_2": -0.1}, ["beta_2=-0.1", "0 <= beta_2 < 1"]),
+        ({"perturbation": 0.0}, ["perturbation=0.0", "0 < perturbation"]),
+        ({"damping": 0}, ["damping=0", "0 < damping"]),
+        (
+            {"optimizer": "natural-gradient", "n_layers": 3},
+            ["optimizer='natural-gradient'", "n_layers=3", "1 <= n_layers <= 2"],
+        ),
+        ({"optimizer": "natural-gradient", "simulator": "cirq"}, ["simulator='cirq'", "not on cirq"]),
         ({"momentum": 0.9}, ["momentum=0.9", "not permitted"]),
         ({"initial_angles": (0.5,) * 27}, ["initial_angles", "27 numbers", "needs 28"]),
         ({"initial_angles": (np.nan,) * 28}, ["initial_angles=nan", "finite"]),

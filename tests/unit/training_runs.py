@@ -18,6 +18,26 @@ RUNS = {
     "Algorithm 1, SELBO": {"objective": "selbo", "shots": 20, "gradient": "algorithm-1"},
     "MLE, mean": {"objective": "mle", "shots": 20, "likelihood": "mean"},
     "one shot": {"objective": "mle", "shots": 1},
+    "Adam": {"optimizer": "adam", "shots": 20, "learning_rate": 0.1},
+    "Adam, previous epoch": {"optimizer": "adam", "plateau": "previous-epoch", "shots": 5, "n_layers": 2},
+    "previous epoch": {"plateau": "previous-epoch", "patience": 1, "shots": 20},
+    "no plateau": {"plateau": "none", "shots": 20},
+    "SPSA": {"optimizer": "spsa", "shots": 20, "regularization": 100},
+    "natural gradient": {"optimizer": "natural-gradient", "shots": 20, "n_layers": 2},
+    "Rotosolve": {"optimizer": "rotosolve", "shots": 20, "objective": "elbo"},
+    "no CX": {"entangler": "none", "shots": 20},
+    "no CX, three layers, Algorithm 1": {
+        "entangler": "none",
+        "n_layers": 3,
+        "shots": 5,
+        "gradient": "algorithm-1",
+    },
+    "no CX, two layers, natural gradient, exact": {
+        "entangler": "none",
+        "n_layers": 2,
+        "shots": None,
+        "optimizer": "natural-gradient",
+    },
     "Cirq": {"objective": "elbo", "shots": None, "simulator": "cirq"},
 }
 EVERY_RUN = pytest.mark.parametrize("run", RUNS)

@@ -11,13 +11,15 @@ import qsimcirq
 from qhn_core.circuits.simulators.base import Simulator, row_blocks
 from qhn_core.circuits.simulators.cirq_reference import CirqReference
 from qhn_core.circuits.simulators.numba_states import Compiled
+from qhn_core.circuits.simulators.product_states import ProductStates
 from qhn_core.circuits.simulators.qsim import QSim
+from qhn_core.config import EntanglerName
 
 __all__ = ["Availability", "Simulator", "available_simulators", "get_simulator", "row_blocks"]
 
 LARGE_QUBITS = 20
 """From here on "auto" takes a GPU, or else qsim on all cores; below, a call costs more than a circuit."""
-HOW_TO_GET_A_GPU = "build qsimcirq from source on a machine with an NVIDIA GPU (README, section GPU)"
+HOW_TO_GET_A_GPU = "build qsimcirq from source on a machine with an NVIDIA GPU (see the README)"
 PROBE = """
 import numpy as np
 from qhn_core.circuits.simulators.qsim import QSim
@@ -76,8 +78,12 @@ def available_simulators() -> list[Availability]:
     ]
 
 
-def get_simulator(name: str = "auto", n_qubits: int = 0) -> Simulator:
+def get_simulator(
+    name: str = "auto", n_qubits: int = 0, entangler: EntanglerName = "brickwork"
+) -> Simulator:
     """Get the simulator called `name`.
+
+    entangler: without CX gates the state is a product, and only Cirq simulates it, as a reference.
 
     "auto" is this package's own kernels; from 20 qubits, it is a GPU if one is found, or else qsim, so
     that it never fails without a GPU. Raises ValueError where the name is unknown or the simulator is
@@ -90,10 +96,12 @@ def get_simulator(name: str = "auto", n_qubits: int = 0) -> Simulator:
         gpus = (gpu for gpu in ("qsim-cuda", "qsim-custatevec") if _probe_gpu(gpu).available)
         name = "numba" if n_qubits < LARGE_QUBITS else next(gpus, "qsim")
     if name == "numba":
-        return Compiled()
+        return ProductStates() if entangler == "none" else Compiled()
     known = {s.name: s for s in available_simulators()}
     if name not in known:
         raise ValueError(f"simulator={name!r}: must be one of 'auto', {', '.join(map(repr, known))}")
     if not known[name].available:
         raise ValueError(f"simulator={name!r} is not available on this machine: {known[name].why}")
-    return CirqReference() if name == "cirq" else QSim(name)
+    if name == "cirq":
+        return CirqReference(entangler)
+    return ProductStates() if entangler == "none" else QSim(name)

@@ -7,6 +7,7 @@ from typing_extensions import override
 from qhn_core.bits import Complex, Float
 from qhn_core.circuits.ansatz import brickwork_circuit, check_angles, parameter_resolver
 from qhn_core.circuits.simulators.base import Simulator
+from qhn_core.config import EntanglerName
 from qhn_core.kernels.states import entangled_copy
 
 
@@ -14,6 +15,9 @@ class CirqReference(Simulator):
     """The ansatz on `cirq.Simulator`, in double precision."""
 
     name = "cirq"
+
+    def __init__(self, entangler: EntanglerName = "brickwork") -> None:
+        self.entangler: EntanglerName = entangler
 
     @override
     def probabilities(self, angles: Float) -> Float:
@@ -27,12 +31,13 @@ class CirqReference(Simulator):
     def state(self, angles: Float) -> Float:
         n_layers, _, n_qubits = angles.shape
         amplitudes = self._amplitudes(angles)
-        parts = [entangled_copy(part, n_layers, n_qubits) for part in (amplitudes.real, amplitudes.imag)]
+        first = n_layers % 2 if self.entangler == "brickwork" else n_qubits
+        parts = [entangled_copy(part, first, n_qubits) for part in (amplitudes.real, amplitudes.imag)]
         return np.array(parts)
 
     def _amplitudes(self, angles: Float) -> Complex:
         n_layers, _, n_qubits = angles.shape
-        circuit = brickwork_circuit(n_qubits, n_layers)
+        circuit = brickwork_circuit(n_qubits, n_layers, self.entangler)
         # Untangled states would be multiplied in an order that changes from call to call.
         simulator = cirq.Simulator(dtype=np.complex128, split_untangled_states=False)
         order = cirq.LineQubit.range(n_qubits)

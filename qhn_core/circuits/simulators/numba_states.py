@@ -26,7 +26,8 @@ class Compiled(Simulator):
             return product_probabilities(angles[:, 0])
         out = np.empty((len(angles), 2**n_qubits))
         for row, theta in zip(out, angles, strict=True):
-            row[:] = states.entangled_copy(states.probabilities(states.evolve(theta)), n_layers, n_qubits)
+            q = states.probabilities(states.evolve(theta))
+            row[:] = states.entangled_copy(q, n_layers % 2, n_qubits)
         return out
 
     @override

@@ -99,7 +99,7 @@ class QSim(Simulator):
         amplitudes = next(self._simulate(batch) if self._fast else self._simulate_publicly(batch))
         parts = amplitudes.astype(np.float64).reshape(-1, 2).T
         parts /= np.sqrt((parts**2).sum())
-        return np.array([states.entangled_copy(part, n_layers, n_qubits) for part in parts])
+        return np.array([states.entangled_copy(part, n_layers % 2, n_qubits) for part in parts])
 
     @override
     def sample_indices(self, angles: Float, uniforms: Float) -> Index:

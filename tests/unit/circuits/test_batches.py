@@ -36,7 +36,7 @@ def test_shifted_samples_follow_the_shifted_circuits(n, n_layers):
 def test_a_carried_generator_is_that_of_the_shifted_circuit(n, n_layers):
     """(1 - i G) / sqrt(2) on the cone's qubits, after the whole circuit, is the circuit with the shift."""
     angles = oracles.random_angles(n, n_layers, 2, n)
-    cx = states.entangled_copy(np.arange(2**n), n_layers, n)
+    cx = states.entangled_copy(np.arange(2**n), n_layers % 2, n)
     before = oracles.unitary(angles)[cx]  # without the last CX gates
     for layer, kind, qubit in np.ndindex(*angles.shape):
         low, high = light_cones.cone(layer, qubit, n_layers, n)

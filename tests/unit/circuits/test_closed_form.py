@@ -6,7 +6,7 @@ from scipy import stats
 
 from qhn_core import RunConfig
 from qhn_core.bits import words_to_bits
-from qhn_core.circuits.closed_form import ClosedForm, most_probable_bits, product_probability
+from qhn_core.circuits.closed_form import ClosedForm
 from qhn_core.circuits.divergences import correlator_spectrum, mmd_squared_unbiased
 from qhn_core.kernels import contraction, correlators, group_samples, groups
 from tests.unit import oracles
@@ -89,7 +89,7 @@ def test_mmd_of_64_qubits_is_what_samples_estimate(n_layers):
     found = groups.group_probabilities(angles)
     keys = np.array([[5, i] for i in range(40)], dtype=np.uint64)
     starts = groups.group_starts(n_layers, 64)
-    words = group_samples.group_samples(np.tile(found, (40, 1, 1)), starts, n_layers, keys, 1, 200)
+    words = group_samples.group_samples(np.tile(found, (40, 1, 1)), starts, n_layers % 2, keys, 1, 200)
     drawn = words_to_bits(words, 64)
     prior = rng.integers(0, 2, size=drawn.shape, dtype=np.uint8)
     estimates = [mmd_squared_unbiased(x, y, 8.0) for x, y in zip(drawn, prior, strict=True)]
@@ -104,9 +104,11 @@ def test_mmd_of_64_qubits_is_what_samples_estimate(n_layers):
 def test_the_most_probable_bits_and_their_probability(n, n_layers):
     angles, _, q = some(n, n_layers, seed=3, count=6)
     expected = np.array([oracles.bits(x.argmax(), n) for x in q])
-    np.testing.assert_array_equal(most_probable_bits(angles), expected)
+    np.testing.assert_array_equal(ClosedForm(RunConfig(), angles).most_probable_bits(), expected)
     for theta, row in zip(angles, q, strict=True):
-        np.testing.assert_allclose(product_probability(theta, oracles.all_bits(n)), row, atol=1e-14)
+        np.testing.assert_allclose(
+            ClosedForm(RunConfig(), theta[None]).probability(oracles.all_bits(n)), row, atol=1e-14
+        )
 
 
 @SIZES
@@ -115,9 +117,9 @@ def test_contractions_are_sums_over_all_networks(n, n_layers):
     angles, found, q = some(n, n_layers)
     starts = groups.group_starts(n_layers, n)
     tables = np.random.default_rng(n).standard_normal((2, 2**n))
-    means = contraction.group_means(tables, found, starts, n_layers)
+    means = contraction.group_means(tables, found, starts, n_layers % 2)
     np.testing.assert_allclose(means, q @ tables.T, atol=1e-12)
-    slopes = contraction.group_mean_slopes(tables[0], found, starts, n_layers)
+    slopes = contraction.group_mean_slopes(tables[0], found, starts, n_layers % 2)
     for theta, slope in zip(angles, groups.angle_slopes(angles, slopes), strict=True):
         plus, minus = oracles.shifted_probabilities(theta, np.pi / 2)
         np.testing.assert_allclose(slope.ravel(), (plus - minus) @ tables[0] / 2, atol=1e-12)
@@ -150,7 +152,9 @@ def assert_follows(indices, q):
 @LAYERS
 def test_samples_follow_cirqs_distribution(n, n_layers):
     _, found, q = some(n, n_layers, count=2)
-    drawn = group_samples.group_samples(found, groups.group_starts(n_layers, n), n_layers, KEYS, 1, 20_000)
+    drawn = group_samples.group_samples(
+        found, groups.group_starts(n_layers, n), n_layers % 2, KEYS, 1, 20_000
+    )
     assert drawn.shape == (2, 1, 20_000)
     assert min(assert_follows(x[0], p) for x, p in zip(drawn, q, strict=True)) > 1e-3
 
@@ -189,7 +193,7 @@ def test_long_bitstrings_of_two_layers_have_every_pair():
     n, count = 140, 20_000
     angles = oracles.random_angles(9, 2, 2, n)
     found = groups.group_probabilities(angles[None])
-    words = group_samples.group_samples(found, groups.group_starts(2, n), 2, KEYS[:1], 1, count)
+    words = group_samples.group_samples(found, groups.group_starts(2, n), 0, KEYS[:1], 1, count)
     bits = words_to_bits(words[0], n).astype(int)
     bits[:, 1::2] ^= bits[:, ::2]  # undo CX(0, 1), CX(2, 3), ...
     for first in (1, 61, 63, 137):  # within a word, and on the border of two
@@ -206,6 +210,6 @@ def test_certain_qubits_are_certain(theta, n_layers):
     angles[0, 0, 0] = theta
     found = groups.group_probabilities(angles).round(12)
     words = group_samples.group_samples(
-        found, groups.group_starts(n_layers, 70), n_layers, KEYS[:1], 1, 500
+        found, groups.group_starts(n_layers, 70), n_layers % 2, KEYS[:1], 1, 500
     )
-    assert (words_to_bits(words[0], 70) == most_probable_bits(angles)[0]).all()
+    assert (words_to_bits(words[0], 70) == ClosedForm(RunConfig(), angles).most_probable_bits()[0]).all()

@@ -55,8 +55,8 @@ def test_it_prints_and_writes_everything_and_goes_on(command, capsys, tmp_path):
     [
         (["--seeds", "0"], "n_seeds='0'"),
         (["--epochs", "many"], "epochs='many'"),
-        (["--datasets", "spirals"], "datasets=['spirals']"),
-        (["--beyond", "width"], "parts=['width']"),
+        (["--datasets", "spirals"], "datasets='spirals'"),
+        (["--beyond", "width"], "parts='width'"),
         (["--beyond", "layers", "--beyond-seeds", "0"], "beyond_seeds=0"),
     ],
 )

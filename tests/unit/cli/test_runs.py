@@ -104,7 +104,7 @@ def test_an_unknown_run_is_bad_input(capsys, home, action):
 def test_an_action_without_a_run_is_bad_input(capsys, home, action):
     code, out, err = run(capsys, "runs", action)
     assert (code, out) == (2, "")
-    assert f"qhn runs {action} needs" in err
+    assert f"qhn runs: {action} needs {'a zip file' if action == 'import' else 'the id of a run'}" in err
 
 
 def test_a_file_that_is_no_run_is_bad_input_and_a_missing_one_a_failure(capsys, home, tmp_path):

@@ -14,6 +14,13 @@ def drawing(n, layers):
     return ElementTree.fromstring(circuit_svg(n, layers))
 
 
+def test_without_an_entangler_the_drawing_has_the_same_rotations_and_no_cx():
+    svg, other = (ElementTree.fromstring(circuit_svg(6, 3, e)) for e in ("none", "brickwork"))
+    assert not list(svg.iter(f"{SVG}circle"))
+    own, others = ([box.get("data-gate") for box in x.iter(f"{SVG}rect")] for x in (svg, other))
+    assert own == others
+
+
 def wires(svg):
     """{height of a wire: qubit, 0-based}, by the names at their left ends."""
     names = [t for t in svg.iter(f"{SVG}text") if t.text.startswith("q")]

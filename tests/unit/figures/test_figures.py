@@ -257,10 +257,12 @@ def test_hover_decodes_the_network_and_scores_it(n_hidden):
     problem, data, n = score_table(config), qhn.load_dataset("gaussian"), config.n_qubits
     exact = np.full(2**n, 2.0**-n)
     samples = np.random.default_rng(8).choice(2**n, 12, replace=False)
-    bars = histogram_figure(problem, samples, exact)["data"][0]
+    bars, marks = histogram_figure(problem, samples, exact)["data"]
+    assert marks["hoverinfo"] == "skip", "a mark lies on its bar and would take the pointer from it"
     assert {name[-1] for name in bars["x"]} == {"0", "1"}, "this test needs both activations"
     for name, text in zip(bars["x"], bars["customdata"], strict=True):
-        title, *lines, bce, accuracy = text.split("<br>")
+        title, *lines, bce, accuracy, probability = text.split("<br>")
+        assert probability == f"exact q {2.0**-n:.3g}"
         assert title == f"<b>{name}</b>"
         assert tuple(lines) == decoded(name, n_hidden)
         bits = [int(c) for c in name]

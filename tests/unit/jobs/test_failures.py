@@ -9,7 +9,7 @@ from qhn_core.jobs.limits import ServerFullError
 from qhn_core.jobs.workers import Workers
 from tests import SECONDS
 from tests.diverging import DIVERGES, lower_the_bound
-from tests.manual_executor import ManualExecutor, Pool
+from tests.manual_executor import ManualClock, ManualExecutor, Pool
 from tests.small_runs import assert_same_run, assert_whole, small
 
 
@@ -108,7 +108,7 @@ def test_a_pool_that_broke_while_idle_is_rebuilt(serve):
         def submit(self, function, *arguments):
             raise BrokenExecutor("a worker died")
 
-    pools = [Broken(), ThreadPoolExecutor(1)]
+    pools = [Broken(ManualClock()), ThreadPoolExecutor(1)]
     service = serve(Workers(lambda: pools.pop(0), 1))
     assert_whole(service.wait(service.submit(small()).id, SECONDS))
 

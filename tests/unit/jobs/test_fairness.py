@@ -2,8 +2,8 @@
 
 import pytest
 
+from qhn_core.jobs import cost
 from qhn_core.jobs import service as service_module
-from qhn_core.jobs import workers
 from qhn_core.jobs.scheduler import EPOCHS_PER_SECOND
 from tests.diverging import HALF_DIVERGES, lower_the_bound
 from tests.small_runs import assert_whole, small
@@ -11,7 +11,7 @@ from tests.small_runs import assert_whole, small
 
 def test_tasks_of_a_long_run_and_a_short_one_alternate(serve, hand, monkeypatch):
     """A hundred seeds are many tasks an epoch; the run of one seed never waits for two of them."""
-    monkeypatch.setattr(workers, "EPOCH_SECONDS", 1e-3)
+    monkeypatch.setattr(cost, "EPOCH_SECONDS", 1e-4)
     service = serve(hand)
     long = service.submit(small(n_seeds=100, epochs=2), session="a")
     assert len(long.shards) > 20
@@ -85,7 +85,7 @@ def test_a_visitor_who_waits_is_told_how_many_are_ahead(serve, hand):
 
 def test_a_visitor_who_waits_for_a_long_first_epoch_is_told_how_long_it_takes(serve, hand, monkeypatch):
     monkeypatch.setattr(service_module, "epoch_seconds", lambda config: 400.0)
-    monkeypatch.setattr(workers, "epoch_seconds", lambda config: 400.0)
+    monkeypatch.setattr(cost, "epoch_seconds", lambda config: 400.0)
     service = serve(hand, count=2)
     job = service.submit(small(n_seeds=3))
     hand.clock.advance(1)

@@ -40,7 +40,9 @@ def test_a_run_as_large_as_the_limits_is_taken(serve, hand):
     assert_whole(job)
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(max_qubits=1000, max_memory_gb=10**30)])
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(max_qubits=1000, max_memory_gb=10**30, max_hours=10**30)]
+)
 def test_the_memory_is_checked_even_where_no_limit_is_set(serve, hand, limits):
     service = serve(hand, limits=limits)
     with pytest.raises(ValueError, match=r"n_hidden=20 makes 82 qubits.*n_hidden may be 1 to"):
@@ -105,9 +107,47 @@ def test_by_default_a_server_takes_64_runs(serve, hand):
 def test_a_session_has_a_share_of_its_own(serve, hand):
     service = serve(hand, limits=Limits(max_jobs_per_session=1))
     service.submit(small(seed=1), session="a")
-    with pytest.raises(ServerFullError, match="1 of your runs is under way; pause or wait for it"):
+    with pytest.raises(
+        ServerFullError, match="1 run is under way in this tab; pause one, or wait; try again in about 60 s"
+    ):
         service.submit(small(seed=2), session="a")
     service.submit(small(seed=2), session="b")
+
+
+def test_an_address_has_a_share_of_its_own_however_many_tabs_it_opens(serve, hand):
+    service = serve(hand, limits=Limits(max_jobs=3, max_jobs_per_address=2))
+    for seed in (1, 2):
+        service.submit(small(seed=seed), session=f"tab {seed}", address="10.0.0.1")
+    with pytest.raises(ServerFullError, match="2 runs are under way from your network address"):
+        service.submit(small(seed=3), session="tab 3", address="10.0.0.1")
+    service.submit(small(seed=1), session="tab 4", address="10.0.0.1")  # joins without taking room
+    service.submit(small(seed=3), session="somebody else", address="10.0.0.2")
+
+
+def test_the_share_of_an_address_is_not_passed_by_with_paused_runs(serve, hand):
+    service = serve(hand, limits=Limits(max_jobs_per_address=1))
+    jobs = []
+    for seed in (1, 2):
+        jobs.append(service.submit(small(seed=seed), paused=True, session="a", address="10.0.0.1"))
+        hand.work_off()
+    service.resume(jobs[0].id, session="a", address="10.0.0.1")
+    with pytest.raises(ServerFullError, match="1 run is under way from your network address"):
+        service.resume(jobs[1].id, session="b", address="10.0.0.1")
+
+
+def test_by_default_no_address_can_hold_the_whole_server():
+    assert Limits().max_jobs_per_session < Limits().max_jobs_per_address < Limits().max_jobs
+
+
+def test_a_visitor_who_is_refused_is_told_when_to_try_again(serve, hand):
+    """The first of the runs that are in the way ends: 98 epochs at 40 a second."""
+    service = serve(hand, pace=True, limits=Limits(max_jobs=1))
+    service.submit(small(n_seeds=1, epochs=100))
+    for _ in range(2):
+        hand.work_off()
+        hand.clock.advance(1 / 40)
+    with pytest.raises(ServerFullError, match="try again in about 2 s"):
+        service.submit(small(seed=2))
 
 
 def test_paused_runs_do_not_fill_the_server(serve, hand):

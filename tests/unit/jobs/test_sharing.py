@@ -3,7 +3,9 @@
 import pytest
 
 from qhn_core.jobs.job import Status
-from qhn_core.jobs.limits import Limits
+from qhn_core.jobs.limits import Limits, ServerFullError
+from qhn_core.storage.runs import RunStore
+from tests.manual_executor import ManualExecutor
 from tests.small_runs import assert_same_run, assert_whole, small
 
 # --- one run for many --------------------------------------------------------------------------------
@@ -166,3 +168,57 @@ def test_a_visitor_who_comes_back_reads_why_the_run_rests(serve, hand):
     assert "nobody was watching" in job.message
     hand.work_off()  # the chunk that was under way
     assert "nobody was watching" in job.message
+
+
+def test_a_run_that_two_visitors_left_rests(serve, hand):
+    service = serve(hand, limits=Limits(grace_seconds=60))
+    job = service.submit(small(), session="a")
+    assert service.submit(small(), session="b") is job
+    service.view(job, +1)
+    service.view(job, +1)
+    for session in ("a", "b"):
+        service.leave(job.id, session)
+    for _ in range(2):
+        service.view(job, -1)
+    hand.clock.advance(61)
+    assert job.status == Status.INTERRUPTED
+    assert "nobody was watching" in job.message
+
+
+def test_a_run_that_was_left_to_those_who_watch_it_by_its_link_rests_with_them(serve, hand):
+    """Whoever pauses it gets a copy, and nobody else ever started it."""
+    service = serve(hand, limits=Limits(grace_seconds=60))
+    job = service.submit(small(), session="a")
+    for _ in range(2):
+        service.view(job, +1)
+    assert service.pause(job.id, session="a") is not job
+    hand.clock.advance(100)
+    assert job.status.is_moving
+    for _ in range(2):
+        service.view(job, -1)
+    hand.clock.advance(61)
+    assert job.status == Status.INTERRUPTED
+
+
+@pytest.mark.parametrize("way", ["leave", "pause"])
+def test_runs_that_a_session_left_behind_count_for_its_share(serve, hand, way):
+    service = serve(hand, limits=Limits(max_jobs_per_session=4))
+    for seed in range(4):
+        job = service.submit(small(seed=seed), session="a")
+        for _ in range(2):
+            service.view(job, +1)
+        getattr(service, way)(job.id, session="a")
+    with pytest.raises(ServerFullError, match="in this tab"):
+        service.submit(small(seed=4), session="a")
+
+
+def test_a_run_that_goes_on_after_a_restart_counts_and_rests_like_any_other(serve, hand, tmp_path):
+    with RunStore(tmp_path) as store:
+        before = serve(hand, store=store)
+        job_id = before.submit(small(), session="a").id
+        before.shutdown()
+        service = serve(ManualExecutor(), store=store, limits=Limits(max_jobs_per_session=1))
+        service.resume(job_id, session="b")
+        with pytest.raises(ServerFullError, match="in this tab"):
+            service.submit(small(seed=2), session="b")
+        service.shutdown()

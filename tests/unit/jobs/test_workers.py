@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
-from qhn_core.jobs.workers import process_workers, run_chunk, shard_seeds, thread_workers, warm_up
+from qhn_core.jobs.cost import shard_seeds
+from qhn_core.jobs.workers import process_workers, run_chunk, thread_workers, warm_up
 from qhn_core.training.loop import advance, initial_state
 from tests import SECONDS
 from tests.small_runs import small
@@ -80,8 +81,8 @@ def test_warming_up_runs_both_gradients(monkeypatch):
     assert sorted(seen) == ["algorithm-1", "chain-rule"]
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (8, 7), (None, 1)])
-def test_one_core_is_left_to_the_server(monkeypatch, cores, workers):
+@pytest.mark.parametrize(("cores", "workers"), [(1, 2), (2, 2), (8, 7), (None, 2)])
+def test_one_core_is_left_to_the_server_and_one_worker_to_short_tasks(monkeypatch, cores, workers):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert process_workers().count == workers
 

@@ -26,7 +26,7 @@ def test_adjoint_gradient_is_the_parameter_shift_rule_on_cirq(n, n_layers):
     observable = np.random.default_rng(n).standard_normal(2**n)
     plus, minus = oracles.shifted_probabilities(angles, np.pi / 2)  # exact for an expectation value
     expected = ((plus - minus) @ observable / 2).reshape(angles.shape)
-    renamed = states.entangled_copy(observable, n_layers, n)
+    renamed = states.entangled_copy(observable, n_layers % 2, n)
     actual = adjoint.adjoint_gradient(angles, states.evolve(angles), renamed)
     np.testing.assert_allclose(actual, expected, atol=1e-12)
 
@@ -36,7 +36,7 @@ def test_adjoint_gradient_where_the_last_qubits_are_gathered_first():
     n, n_layers = 12, 3
     angles = oracles.random_angles(0, n_layers, 2, n)
     observable = np.random.default_rng(n).standard_normal(2**n)
-    state, renamed = states.evolve(angles), states.entangled_copy(observable, n_layers, n)
+    state, renamed = states.evolve(angles), states.entangled_copy(observable, n_layers % 2, n)
     actual = adjoint.adjoint_gradient(angles, state, renamed)
     for layer, kind, qubit in [
         (0, 0, 0),

@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import qhn_core
 from qhn_core.kernels import forget_stale_code, states
+
+pytestmark = pytest.mark.slow
 
 PACKAGE = Path(qhn_core.__file__).parent
 WORDS_OF_63_BITS = """

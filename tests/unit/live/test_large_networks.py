@@ -13,8 +13,9 @@ from sklearn.metrics import log_loss
 import qhn_core as qhn
 from qhn_core.bits import words_to_bits
 from qhn_core.figures import sampled_networks
+from qhn_core.jobs.cost import shard_seeds
 from qhn_core.jobs.job import Job, Status
-from qhn_core.jobs.workers import run_chunk, shard_seeds
+from qhn_core.jobs.workers import run_chunk
 from qhn_core.live.messages import message_text
 from tests.unit import oracles
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import qhn_core as qhn
+from qhn_core.jobs.cost import shard_seeds
 from qhn_core.jobs.job import Job, Status
-from qhn_core.jobs.workers import run_chunk, shard_seeds
+from qhn_core.jobs.workers import run_chunk
 from qhn_core.live.messages import message_text
 from tests import small_runs
 from tests.diverging import DIVERGES, lower_the_bound

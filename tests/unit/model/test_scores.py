@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from qhn_core import RunConfig
+from qhn_core.model import scores as scores_module
 from qhn_core.model.capacity import check_memory
-from qhn_core.model.scores import score_table
+from qhn_core.model.scores import DataSpec, SampledScores, score_table
 from tests.unit import oracles
 
 TINY = RunConfig(n_hidden=1)
@@ -96,3 +98,39 @@ def test_the_largest_network_that_fits_is_named_and_fits(monkeypatch):
 def test_absurdly_many_qubits_are_refused_like_too_many():
     with pytest.raises(ValueError, match="n_hidden=300 makes 1202 qubits"):
         check_memory(RunConfig(n_hidden=300))
+
+
+# --- networks that are scored when they are sampled --------------------------------------------------
+
+
+def sampled(n_circuits, shots=50, config=SMALL):
+    """(scores of a network without a table, samples (n_circuits, 1, shots) of it)."""
+    rng = np.random.default_rng(n_circuits)
+    samples = rng.integers(0, 2**config.n_qubits, (n_circuits, 1, shots))
+    return SampledScores(*DataSpec.of(config).load()), samples
+
+
+@pytest.mark.parametrize("most", [1, 149, 150, 151, 10**6])
+def test_the_block_in_which_networks_are_scored_changes_no_number(monkeypatch, most):
+    scores, samples = sampled(7)
+    whole = scores.mean_log_likelihood(samples)
+    np.testing.assert_allclose(whole, score_table(SMALL).mean_log_likelihood(samples), rtol=1e-12)
+    monkeypatch.setattr(scores_module, "MOST_AT_ONCE", most)
+    monkeypatch.setattr(scores_module, "MOST_KNOWN", 0)
+    np.testing.assert_array_equal(sampled(7)[0].mean_log_likelihood(samples), whole)
+    assert sampled(7)[0].mean_log_likelihood(samples[:0]).shape == (0,)
+
+
+def test_the_memory_does_not_grow_with_the_circuits(monkeypatch):
+    """Of 34 bits nearly every sample is another network; only what is remembered grows, to MOST_KNOWN."""
+    monkeypatch.setattr(scores_module, "MOST_KNOWN", 0)
+    monkeypatch.setattr(scores_module, "MOST_AT_ONCE", 2**11)
+    peaks = []
+    for n_circuits in (100, 400):
+        scores, samples = sampled(n_circuits, 100, SMALL.model_copy(update={"n_hidden": 8}))
+        scores.mean_log_likelihood(samples[:1])
+        tracemalloc.start()
+        scores.mean_log_likelihood(samples)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

@@ -107,7 +107,7 @@ def test_annealing_has_every_strength_and_schedule():
     [
         ({"datasets": ("spirals",)}, "datasets=.*spirals.*'gaussian'"),
         ({"gradients": ("adjoint",)}, "gradients=.*adjoint.*'chain-rule'"),
-        ({"likelihoods": ()}, "likelihoods=.*'sum', 'mean'"),
+        ({"likelihoods": ()}, r"likelihoods=\(\): .*'sum', 'mean'"),
         ({"parts": ("width",)}, "parts=.*width.*'strength'"),
     ],
 )

@@ -204,6 +204,21 @@ def test_curves_are_per_training_point_whatever_the_likelihood(results, draw, co
     assert found["ELBO"] == pytest.approx(elbo / 300, rel=1e-4)
 
 
+def test_the_curves_in_numbers_are_per_training_point_too(results):
+    found = findings.curve_table(results, READING).loc["moons"]
+    for method, points in (("MLE", 1), ("ELBO", 300)):  # MLE is averaged already
+        last = results.curve(results.find("moons", method, READING)).iloc[
+            -1
+        ]  # the last quarter of 3 epochs
+        expected = {
+            "objective": last.objective_mean / points,
+            "expected log-likelihood": last.expected_log_likelihood_mean / points,
+            "gradient": last.gradient_magnitude_mean / points,
+            "spread": last.gradient_magnitude_std / points,
+        }
+        assert found.loc[method].to_dict() == pytest.approx(expected)
+
+
 def test_figure_6_has_y_upwards(results):
     [trace] = figure_6(results, "selbo")["data"]
     np.testing.assert_allclose(trace["z"][4], np.array(trace["x"]) + 10)

@@ -149,7 +149,7 @@ def test_a_killed_process_leaves_a_whole_checkpoint(tmp_path):
     steps = path_of(CRASH_CONFIG, [1] * CRASH_CONFIG.epochs)
     steps[0] = (steps[0][0], join_rows([]))
     for state, rows in steps:
-        (tmp_path / f"{state.epoch}.state").write_bytes(pack_state(state))
+        (tmp_path / f"{state.epoch}.state").write_bytes(pack_state(CRASH_CONFIG, state))
         (tmp_path / f"{state.epoch}.rows").write_bytes(pack_rows(rows))
     command = [sys.executable, "-c", WRITER, tmp_path, CRASH_CONFIG.model_dump_json()]
     rng, found = random.Random(1), []

@@ -6,7 +6,6 @@ The files of tests/data/version_0_2_0 were made by that version, and the hashes 
 import hashlib
 import json
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 
 from qhn_core import RunConfig
 from qhn_core.landscape.point_terms import PointTerms
+from qhn_core.storage.run_record import state_layout
 from qhn_core.storage.run_zip import import_zip
 from qhn_core.storage.runs import RunStore
 from qhn_core.storage.scan_file import load_scan
@@ -37,7 +37,7 @@ def check_run(run, expected):
     assert run.config.model_dump_json() == expected["config"]
     assert run.config.hash == expected["hash"]
     assert sha256(run.rows) == expected["rows"]
-    state = {f.name: np.asarray(getattr(run.state, f.name)) for f in fields(run.state)}
+    state = {name: np.asarray(getattr(run.state, name)) for name in state_layout(run.config)}
     assert sha256(state) == expected["state"]
 
 

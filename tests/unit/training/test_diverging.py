@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qhn_core import train
+from qhn_core import RunConfig, train
 from qhn_core.training import loop
 from qhn_core.training.history import join_rows
 from qhn_core.training.loop import advance, initial_state
+from tests.diverging import HALF_DIVERGES, lower_the_bound
 from tests.unit.training_runs import assert_same_rows, assert_same_state, small
 
 DIVERGING = {
@@ -17,8 +18,37 @@ DIVERGING = {
     "learning rate, two layers, exact": {"learning_rate": 1e308, "n_layers": 2, "shots": None},
     "MMD": {"regularization": 1e300},
     "MMD, exact": {"regularization": 1e300, "shots": None},
+    "MMD that overflows": {"regularization": 1e308, "gradient": "algorithm-1"},
+    "MMD that overflows, chain rule": {"regularization": 1e308},
+    "MMD that overflows, exact": {"regularization": 1e308, "shots": None},
+    "MMD that overflows, three layers": {"regularization": 1e308, "n_layers": 3, "shots": 5},
+    "MMD that overflows, three layers, exact": {"regularization": 1e308, "n_layers": 3, "shots": None},
+    "Algorithm 1 that overflows": {
+        "regularization": 1e308,
+        "n_layers": 2,
+        "gradient": "algorithm-1",
+        "shots": None,
+    },
+    "KL that overflows, Algorithm 1": {
+        "regularization": 1e308,
+        "n_layers": 2,
+        "gradient": "algorithm-1",
+        "objective": "elbo",
+        "shots": 5,
+    },
     "KL": {"regularization": 1e300, "objective": "elbo"},
     "KL that overflows": {"regularization": 1e308, "objective": "elbo"},
+    "Adam's rate": {"optimizer": "adam", "learning_rate": 1e308},
+    "Adam, gradients whose squares overflow": {"optimizer": "adam", "regularization": 1e300},
+    "SPSA": {"optimizer": "spsa", "regularization": 1e308},
+    "SPSA, exact": {"optimizer": "spsa", "regularization": 1e308, "shots": None},
+    "natural gradient": {"optimizer": "natural-gradient", "regularization": 1e308},
+    "natural gradient, two layers": {
+        "optimizer": "natural-gradient",
+        "regularization": 1e308,
+        "n_layers": 2,
+    },
+    "Rotosolve": {"optimizer": "rotosolve", "regularization": 1e308, "objective": "elbo", "n_hidden": 3},
     "both": {"regularization": 1e300, "learning_rate": 1e10},
 }
 
@@ -87,3 +117,17 @@ def test_chunks_change_nothing_where_a_seed_diverges():
 
 def test_a_run_that_is_fine_has_no_divergence():
     assert initial_state(small()).divergence() == ""
+
+
+def test_training_ends_where_all_seeds_of_its_first_thread_diverge(monkeypatch):
+    lower_the_bound(monkeypatch)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    epochs = []
+
+    def progress(state, rows):
+        epochs.append(state.epoch)
+        assert len(epochs) <= 12, f"epochs: {epochs}"
+
+    result = train(RunConfig(**HALF_DIVERGES), progress)
+    assert result.state.epoch == 12
+    assert (result.state.diverged_at > 0).tolist() == [True, True, False, False]

@@ -140,6 +140,25 @@ def test_the_learning_rate_decays_as_table_i_says(options):
         assert rate < config.learning_rate * config.decay_factor**2  # it did decay
 
 
+def test_the_learning_rate_decays_when_an_epoch_is_not_better_than_the_one_before():
+    config = small(epochs=60, plateau="previous-epoch", patience=2)
+    start, history = initial_state(config), train(config).history
+    best_so_far = train(config.model_copy(update={"plateau": "best-so-far"})).history
+    for seed, rows in history.groupby("seed"):
+        last, rate, stale = start.best_objective[seed], config.learning_rate, 0
+        for row in rows.itertuples():
+            assert row.learning_rate == rate
+            stale = 0 if row.objective > last + config.min_delta else stale + 1
+            last = row.objective
+            if stale == config.patience:
+                rate, stale = rate * config.decay_factor, 0
+        assert best_so_far.query("seed == @seed").learning_rate.iloc[-1] < rate < config.learning_rate
+
+
+def test_without_a_plateau_rule_the_learning_rate_stays():
+    assert (train(small(epochs=60, plateau="none")).history.learning_rate == 1).all()
+
+
 @pytest.mark.parametrize("objective", ["mle", "elbo", "selbo"])
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_small_exact_steps_always_go_up(objective, n_layers):

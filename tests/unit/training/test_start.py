@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qhn_core import mmd_squared_unbiased, objective_value, train
+from qhn_core import objective_value, train
 from qhn_core.model.scores import score_table
 from qhn_core.objectives import estimates
 from qhn_core.training.loop import advance, initial_state
@@ -44,20 +44,21 @@ def test_another_seed_is_another_run():
     assert not np.isin(one, two).any()
 
 
-def test_the_first_objective_is_measured_with_eq_21(monkeypatch):
-    """At the start, with every network equally good, the objective is minus lambda times eq. (21)."""
+def test_the_first_objective_is_measured_with_eq_21_and_the_whole_prior(monkeypatch):
+    """The prior's terms of eq. (21) are sums over all 64 networks, each once."""
     config = small(regularization=2.0, shots=7, n_seeds=1)
     drawn = {}
     original = estimates.sampled_terms
 
-    def spy(config, networks, samples, prior, kl):
-        drawn.update(samples=samples, prior=prior)
-        return original(config, networks, samples, prior, kl)
+    def spy(config, networks, samples, kl):
+        drawn.update(samples=samples)
+        return original(config, networks, samples, kl)
 
     monkeypatch.setattr(estimates, "sampled_terms", spy)
     state = initial_state(config)
-    bits = oracles.all_bits(6)
-    mmd = mmd_squared_unbiased(bits[drawn["samples"][0, 0]], bits[drawn["prior"][0, 0]], 1.5)
+    gram, found = oracles.gram(6, 1.5), drawn["samples"][0, 0]
+    pairs = [gram[x, y] for i, x in enumerate(found) for y in found[:i]]
+    mmd = np.mean(pairs) + gram.mean() - 2 * gram[found].mean()
     likelihood = score_table(config).train_log_likelihood[state.samples[0]].mean()
     assert state.best_objective[0] == pytest.approx(likelihood - 2 * mmd, rel=1e-12)
 
