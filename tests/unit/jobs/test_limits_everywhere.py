@@ -139,4 +139,4 @@ def test_no_run_is_trained_that_could_not_be_brought_back():
     large = small(dataset="digits", n_hidden=15, n_seeds=100, shots=100_000)
     with pytest.raises(ValueError, match=r"the results would take .* MB; this server allows 300 MB a run"):
         Limits().check(large)
-    Limits(max_run_mb=3000).check(large)
+    Limits(max_run_mb=3000, max_memory_gb=1000, max_hours=10**6).check(large)
