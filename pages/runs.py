@@ -117,7 +117,8 @@ def import_run(store: RunStore) -> None:
     if upload is None or visitor().imported == upload.file_id:
         return
     try:
-        run = import_zip(upload.getvalue())
+        most = default_service().limits.max_run_mb * 10**6
+        run = import_zip(upload.getvalue(), most, most)
         default_service().check_opening(run.config)
         run_id = store.add(run)
     except ValueError as error:

@@ -37,8 +37,13 @@ def run_runs(arguments: argparse.Namespace) -> int:
                 print(f"{run.id}  {when}  {run.status:11}  {bce:>6}  {run.name or run.words}")
             return 0
         if arguments.action == "import":
-            imported = import_zip(Path(arguments.run).read_bytes())
-            Limits.from_environment().check_opening(imported.config)
+            limits = Limits.from_environment()
+            most = limits.max_run_mb * 10**6
+            with Path(arguments.run).open("rb") as file:
+                imported = import_zip(
+                    file.read(most + 1), most, most
+                )  # a byte more shows that it is too large
+            limits.check_opening(imported.config)
             print(store.add(imported))
             return 0
         return _one_run(store, arguments)

@@ -13,6 +13,7 @@ from qhn_core.model.capacity import (
     tables_gb,
     way_out,
 )
+from qhn_core.storage.run_zip import MAX_UNPACKED_BYTES, unpacked_bytes
 
 
 class ServerFullError(RuntimeError):
@@ -44,6 +45,8 @@ class Limits(BaseModel):
     """Training points, and test points, of each class."""
     max_layers: NonNegativeInt = 64
     max_shots: NonNegativeInt = 100_000
+    max_run_mb: NonNegativeInt = MAX_UNPACKED_BYTES // 10**6
+    """Of the results of one run, in 10**6 bytes: what is trained here can also be imported."""
     grace_seconds: NonNegativeInt = 60
     """How long a run goes on when nobody watches it."""
 
@@ -63,6 +66,11 @@ class Limits(BaseModel):
         """Raise ValueError where a run on so many workers is larger than this server trains."""
         self._check_at_most(config, n_seeds=self.max_seeds, epochs=self.max_epochs)
         self._check_sizes(config)
+        if (mb := unpacked_bytes(config) / 10**6) > self.max_run_mb:
+            raise ValueError(
+                f"n_seeds={config.n_seeds}, epochs={config.epochs}, shots={config.shots}: the results "
+                f"would take {mb:.0f} MB; this server allows {self.max_run_mb} MB a run. Ask for fewer"
+            )
         tables = has_tables(config)
         most = self.max_qubits if tables else self.max_qubits_sampled
         if config.n_qubits > most:

@@ -31,6 +31,7 @@ NO_LIMITS = Limits(
     max_points_per_class=10**9,
     max_layers=10**9,
     max_shots=10**9,
+    max_run_mb=10**9,
 )
 
 

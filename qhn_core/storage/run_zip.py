@@ -33,11 +33,13 @@ from qhn_core.training.history import HISTORY_COLUMNS, Rows
 from qhn_core.training.loop import RunResult
 from qhn_core.training.state import TrainingState
 
-MAX_ZIP_BYTES = 100_000_000
+MAX_ZIP_BYTES = 300_000_000
 """Also in .streamlit/config.toml. A run of 100 seeds and 5,000 epochs, the default limits, has 70 MB."""
 MAX_UNPACKED_BYTES = 300_000_000
 """Of any run; one of few seeds and epochs may have no more than its own config asks for."""
 MAX_JSON_BYTES = 65_536
+BYTES_PER_ROW = 350
+"""Of the history of one seed and epoch, as text and as Parquet together, where 262 were measured."""
 MAX_LINE = 400
 """Characters of a line of history.csv; 13 numbers have at most 24 each."""
 SPARE_BYTES = 100_000
@@ -127,6 +129,16 @@ def import_zip(
     check_history(config, state, rows)
     given = header.model_dump(exclude={"format"})
     return StoredRun(config, _status(config, state), state, rows, imported=True, **given)
+
+
+def unpacked_bytes(config: RunConfig) -> int:
+    """Return how many bytes the zip of a finished run of this config unpacks to, rather too many.
+
+    >>> unpacked_bytes(RunConfig(n_seeds=100, epochs=5000)) // 10**6
+    175
+    """
+    arrays = 2 * _most_bytes(config, "state.npz")  # angles.npz is never the larger
+    return arrays + BYTES_PER_ROW * config.n_seeds * config.epochs + 2 * MAX_JSON_BYTES
 
 
 def _most_bytes(config: RunConfig, member: str) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_DIRECTORY_BYTES = 65_536
+"""Of the list of members at the end of a zip: zipfile reads all of it before anybody can look."""
 Layout = dict[str, tuple[Any, tuple[int, ...]]]
 """dtype and shape of each array of an npz file; the shape (-1,) is any length."""
 
@@ -86,6 +88,7 @@ def read_members(
     Raises ValueError, and no other error, where the file is anything else.
     """
     try:
+        _check_directory(data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = _named(archive.infolist(), repacked)
             names = [name for name, _ in entries]
@@ -105,6 +108,15 @@ def read_members(
         raise
     except Exception as error:  # zipfile has no closed list of what a bad file makes it raise
         raise ValueError(f"{where}: not a sound zip file: {str(error)[:200]}") from error
+
+
+def _check_directory(data: bytes) -> None:
+    """Raise an error where the list of members is longer than six can make it (APPNOTE.TXT, 4.3.16)."""
+    end = data.rfind(b"PK\5\6", max(0, len(data) - 65_557))
+    size = int.from_bytes(data[end + 12 : end + 16], "little")
+    large = data[max(0, end - 20) : end].startswith(b"PK\6\7")  # its 64-bit form says the size elsewhere
+    if end >= 0 and (large or size > MAX_DIRECTORY_BYTES):
+        raise zipfile.BadZipFile(f"its list of members is longer than {MAX_DIRECTORY_BYTES} bytes")
 
 
 def _named(entries: list[zipfile.ZipInfo], repacked: bool) -> list[tuple[str, zipfile.ZipInfo]]:

@@ -1,5 +1,8 @@
 """Limits hold for every config, whichever way it reaches the server."""
 
+import io
+import zipfile
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,10 +10,10 @@ from hypothesis import strategies as st
 from qhn_core.jobs.job import Status
 from qhn_core.jobs.limits import Limits
 from qhn_core.storage.run_record import StoredRun
-from qhn_core.storage.run_zip import export_zip, import_zip
+from qhn_core.storage.run_zip import MAX_ZIP_BYTES, export_zip, import_zip, unpacked_bytes
 from qhn_core.storage.runs import RunStore
 from qhn_core.training.history import join_rows
-from qhn_core.training.loop import initial_state
+from qhn_core.training.loop import advance, initial_state
 from tests.manual_executor import ManualExecutor
 from tests.small_runs import small
 
@@ -109,3 +112,31 @@ def test_a_run_that_is_done_is_shown_whatever_its_length(serve, hand, tmp_path):
     config = small(epochs=11, n_train_per_class=5, n_test_per_class=5)
     store.checkpoint("old", config, Status.DONE, initial_state(config), None)
     assert serve(hand, store, limits=LIMITS).resume("old").status == Status.DONE
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_seeds": 1, "epochs": 1},
+        {"n_seeds": 20, "epochs": 300},
+        {"n_seeds": 3, "epochs": 1, "dataset": "digits", "n_hidden": 1, "shots": 400},
+    ],
+)
+def test_a_zip_unpacks_to_no_more_than_the_limits_reckon_with(options):
+    config = small(**options)
+    state, rows = advance(config, initial_state(config), config.epochs)
+    data = export_zip(StoredRun(config, Status.DONE, state, rows))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    assert size <= unpacked_bytes(config)
+    assert len(data) <= unpacked_bytes(config)
+
+
+def test_no_run_is_trained_that_could_not_be_brought_back():
+    """100,000 shots of 992 qubits for 100 seeds were 1,285 MB of samples."""
+    assert Limits().max_run_mb * 10**6 <= MAX_ZIP_BYTES
+    Limits().check(small(n_seeds=100, epochs=5000, shots=1000))
+    large = small(dataset="digits", n_hidden=15, n_seeds=100, shots=100_000)
+    with pytest.raises(ValueError, match=r"the results would take .* MB; this server allows 300 MB a run"):
+        Limits().check(large)
+    Limits(max_run_mb=3000, max_memory_gb=1000, max_hours=10**6).check(large)

@@ -86,7 +86,7 @@ def test_other_compressions(method):
 
 
 def test_too_large():
-    refused(b"PK" + bytes(100_000_000), "zip: 100000002 bytes; allowed: 100000000")
+    refused(b"PK" + bytes(300_000_000), "zip: 300000002 bytes; allowed: 300000000")
     bomb = swap(history_csv=bytes(310_000_000))
     assert len(bomb) < 1_000_000
     peak = peak_of_refusing(bomb, "zip: history.csv unpacks to 310000000 bytes; allowed: 300000000")
@@ -118,6 +118,23 @@ def test_a_header_that_lies_about_the_size():
     short = unzip(GOOD)["config.json"]
     data = patch(GOOD, "config.json", 24, struct.pack("<I", len(short) + 5), 22)
     refused(data, f"config.json holds {len(short)} bytes; its header says {len(short) + 5}")
+
+
+@pytest.mark.parametrize("large_form", [False, True])
+def test_a_list_of_members_without_end(large_form):
+    """A list of 40 MB took 30 s and 390 MB before anything was looked at."""
+    entry = struct.pack("<4s24xH16x", b"PK\1\2", 1) + b"a"
+    listed = entry * 100_000
+    end = b""
+    if large_form:
+        here = len(listed)
+        end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 100_000, 100_000, here, 0)
+        end += struct.pack("<4sIQI", b"PK\6\7", 0, here, 1)
+    size = 0xFFFFFFFF if large_form else len(listed)
+    end += struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, size, 0, 0)
+    with zipfile.ZipFile(io.BytesIO(listed + end)) as archive:
+        assert len(archive.namelist()) == 100_000, "zipfile takes it"
+    assert peak_of_refusing(listed + end, "zip: not a sound zip file: its list of members") < 1_000_000
 
 
 def test_not_a_zip():
