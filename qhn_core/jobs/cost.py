@@ -9,6 +9,7 @@ from qhn_core.config import RunConfig
 from qhn_core.kernels.hamming import WORD_BITS
 from qhn_core.model.capacity import BYTES_PER_NETWORK, has_tables
 from qhn_core.model.scores import MOST_AT_ONCE, MOST_KNOWN
+from qhn_core.training.optimizers import circuits_per_epoch
 
 EPOCH_SECONDS = 0.3
 """An epoch of one shard should not hold a worker for much longer."""
@@ -58,7 +59,7 @@ def epoch_seconds(config: RunConfig) -> float:
     Measured with one run on a core: estimate / actual was 0.9 to 1.7 in eighteen runs of 1 to 6 layers,
     14 to 22 qubits with tables (six layers to 18) and 34 to 530 without, and 20 to 10,000 shots.
     """
-    circuits = 2.0 * float(np.prod(config.angle_shape)) + 1
+    circuits = float(circuits_per_epoch(config))
     samples = circuits * (config.shots or 0)
     if not has_tables(config):  # most sampled networks are new and have to be scored
         points = 2 * config.n_train_per_class
@@ -83,7 +84,7 @@ def peak_bytes(config: RunConfig) -> float:
     The samples of all circuits of a seed are there at once, packed and with copies; networks without a
     table are scored in blocks, and so many are remembered.
     """
-    circuits = 2.0 * float(np.prod(config.angle_shape)) + 1
+    circuits = float(circuits_per_epoch(config))
     words = -(-config.n_qubits // WORD_BITS)
     samples = 4 * 8.0 * words * circuits * (config.shots or 0)
     if has_tables(config):

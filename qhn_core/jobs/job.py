@@ -1,6 +1,7 @@
 """Jobs: a config and a state that move on in chunks of `advance`."""
 
 from collections import deque
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,6 +17,10 @@ from qhn_core.training.state import TrainingState, merge_states
 
 LONG_SECONDS = 1.0
 """A task that takes longer is a long one: the last worker is not for it."""
+
+
+LOST_CHUNKS_ALLOWED = 3
+"""A run is given up when one of its chunks has failed so often."""
 
 
 class Status(StrEnum):
@@ -184,6 +189,28 @@ class Job:
             self.chunk += 1
             self.waiting.clear()
             self.done = {}
+
+    def count_failure(self, error: BaseException, broken: Executor | None) -> bool:
+        """Count a failed task; return whether the run is given up.
+
+        broken: the executor, where it died as a whole and others may be to blame; else None.
+        """
+        if broken is None or (self.suspect and self.last_crash is not broken):
+            self.lost_chunks += 1
+        if broken is not None:
+            self.suspect, self.last_crash = True, broken
+        if self.lost_chunks < LOST_CHUNKS_ALLOWED:
+            if not self.status.is_final:
+                self.message = f"A worker was lost; going on from epoch {self.epoch}."
+            return False
+        self.suspect = False
+        died = isinstance(error, BrokenExecutor | CancelledError)
+        what = "its worker died" if died else f"{type(error).__name__}: {error}"
+        if not self.status.is_final:
+            self.message = (
+                f"Epoch {self.epoch + 1} failed {LOST_CHUNKS_ALLOWED} times ({what}); the run is given up."
+            )
+        return True
 
     def finish_chunk(self, workers: int) -> None:
         """Take over the results of all shards as the new state and history."""

@@ -15,46 +15,26 @@ there is one worker, the first rule is void; so is the second where workers can'
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from dataclasses import dataclass
-from typing import TypeAlias
+from concurrent.futures import BrokenExecutor, CancelledError
 
 from qhn_core.jobs.clock import Clock
+from qhn_core.jobs.flight import Flight, Result
 from qhn_core.jobs.job import Job, Status
 from qhn_core.jobs.processes import WorkerLostError
 from qhn_core.jobs.registry import Registry
 from qhn_core.jobs.workers import Timed, Workers, run_chunk
-from qhn_core.training.history import Rows
-from qhn_core.training.state import TrainingState
 
 EPOCHS_PER_SECOND = 40
 """A paced run goes no faster, so that eyes can follow it: 200 epochs in 5 s."""
 CHUNK_SECONDS = 0.05
 """Views get news this often, where an epoch takes no longer."""
 UNPACED_CHUNK_SECONDS = 0.5
-LOST_CHUNKS_ALLOWED = 3
-"""A run is given up when one of its chunks has failed so often."""
 CHECKPOINT_SECONDS = 1.0
 TICK_SECONDS = 1.0
 STOP_SECONDS = 0.5
 """What is paused or cancelled may finish its chunk in this time."""
 OVERDUE_SECONDS = 2.0
 """A task that was thought to be short gives way to others that wait when it has taken so long."""
-Result: TypeAlias = "Future[tuple[TrainingState, Rows, float]]"
-
-
-@dataclass(eq=False)
-class Flight:
-    """A task that a worker has."""
-
-    job: Job
-    shard: int
-    chunk: int
-    executor: Executor
-    started: float
-    """When the scheduler last saw it wait for its worker to be ready."""
-    interrupted: bool = False
-    """Whether its worker was ended on purpose."""
 
 
 class Scheduler:
@@ -282,32 +262,13 @@ class Scheduler:
         if all_died and self._executor is executor and not self._renew():
             return
         if flight.chunk == job.chunk:
-            if not flight.interrupted:
-                self._count_failure(job, error, executor if all_died else None)
+            if not flight.interrupted and job.count_failure(error, executor if all_died else None):
+                self.change(job, Status.FAILED)
             if job.status.is_final:
                 job.waiting.clear()
             else:
                 job.waiting.appendleft(flight.shard)
         self._go_on(job)
-
-    def _count_failure(self, job: Job, error: BaseException, broken: Executor | None) -> None:
-        """Count a failure; the third ends the run. broken: the executor, where it died as a whole."""
-        died = isinstance(error, BrokenExecutor | CancelledError)
-        if broken is None or (job.suspect and job.last_crash is not broken):
-            job.lost_chunks += 1
-        if broken is not None:
-            job.suspect, job.last_crash = True, broken
-        if job.lost_chunks < LOST_CHUNKS_ALLOWED:
-            if not job.status.is_final:
-                job.message = f"A worker was lost; going on from epoch {job.epoch}."
-            return
-        job.suspect = False
-        what = "its worker died" if died else f"{type(error).__name__}: {error}"
-        if not job.status.is_final:
-            job.message = (
-                f"Epoch {job.epoch + 1} failed {LOST_CHUNKS_ALLOWED} times ({what}); the run is given up."
-            )
-        self.change(job, Status.FAILED)
 
     def _renew(self) -> bool:
         """Replace a broken executor; where there can be no new one, stop all runs with the reason."""

@@ -17,8 +17,7 @@ from qhn_core.storage.database import BUSY_SECONDS, StoreError
 from qhn_core.storage.runs import RunStore
 
 ANOTHER_SERVER = (
-    "Another server uses %s. Both keep their runs there; this one leaves those of the other as they are. "
-    "For a folder of its own, set QHN_HOME."
+    "Another server keeps its runs in %s too, and they are left as they are. QHN_HOME names another folder."
 )
 LONG_EPOCH_SECONDS = 5.0
 """Where the first epoch takes so long, the job's message says so."""

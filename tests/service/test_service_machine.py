@@ -19,8 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from qhn_core.jobs.job import Status
-from qhn_core.jobs.scheduler import LOST_CHUNKS_ALLOWED
+from qhn_core.jobs.job import LOST_CHUNKS_ALLOWED, Status
 from qhn_core.jobs.service import JobService
 from qhn_core.jobs.workers import Workers, process_workers
 from qhn_core.storage.runs import RunStore

@@ -162,7 +162,7 @@ def test_a_second_server_leaves_the_runs_of_the_first_alone_and_says_so(
     second = start()
     assert status_in_the_store() == ["running"]
     [warning] = caplog.messages
-    assert f"Another server uses {tmp_path}." in warning
+    assert f"Another server keeps its runs in {tmp_path} too" in warning
     assert second.get(job.id).status == Status.INTERRUPTED, "here it rests"
     for server in servers:
         stop(server)
