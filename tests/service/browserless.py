@@ -203,6 +203,7 @@ class Session:
             view, presses = trigger
             payload = json.dumps([{"event": "presses", "value": presses}])
             events_of_view = f"{STREAMLIT_INTERNAL_KEY_PREFIX}_{view}__events"
+            state.widget_states.widgets.add(id=view, json_value="{}")  # a browser sends its state, too
             state.widget_states.widgets.add(id=events_of_view, json_trigger_value=payload)
         elif trigger:
             state.widget_states.widgets.add(id=trigger, trigger_value=True)
