@@ -176,7 +176,7 @@ def test_presets_reach_the_address(visit):
     assert visitor.config == qhn.RunConfig(**QUICK, objective="elbo", regularization=10.0, shots=None)
     visitor.press("As printed").wait_for_link(gradient="algorithm-1")
     visitor.page.wait_for_function("() => !location.search.includes('exact')")
-    assert visitor.config == qhn.RunConfig(**QUICK, gradient="algorithm-1")
+    assert visitor.config == qhn.RunConfig(**QUICK, gradient="algorithm-1", plateau="previous-epoch")
 
 
 def test_what_choosing_digits_changes_reaches_the_address_at_once(visit):
