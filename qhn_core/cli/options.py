@@ -21,7 +21,10 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
         "--scheduler", metavar="ADDRESS", help="address of a Dask scheduler, tcp://host:8786"
     )
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="number of local processes (default: cores - 1, but 2 at least)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="number of local processes (default: cores - 1, but 2 at least)",
     )
 
 
