@@ -11,6 +11,8 @@ from qhn_core.jobs.limits import Limits, ServerFullError
 from qhn_core.paper.background import Progress, results_folder
 from qhn_core.paper.published import published
 
+pytestmark = pytest.mark.slow
+
 
 def shown(page, column):
     """The first table's column, as it is drawn."""
