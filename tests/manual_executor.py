@@ -27,7 +27,7 @@ class ManualClock(Clock):
         return self.time
 
     def wait(self, changed, seconds):
-        """The scheduler has nothing to do at this time: tell whoever waits for that."""
+        """Note that the scheduler has nothing to do at this time, and wake the test that waits for that."""
         self.changed, self.answered = changed, self.asked
         self.started.set()
         changed.notify_all()

@@ -71,7 +71,7 @@ def test_an_echo_of_what_was_sent_changes_nothing(page):
 
 
 def test_an_answer_to_an_earlier_key_does_not_take_the_slider_back(page):
-    """Who holds the key down is ahead of the server."""
+    """A visitor who holds the key down is ahead of the server."""
     slider = page.get_by_label("regularisation", exact=True)
     for _ in range(3):
         slider.press("ArrowRight")

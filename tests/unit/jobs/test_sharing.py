@@ -1,4 +1,4 @@
-"""Who shares a run with whom, and what becomes of a run that nobody watches."""
+"""Visitors share a run of the same config; a run that nobody watches comes to rest."""
 
 import pytest
 
